@@ -1,0 +1,12 @@
+# ratchet_test(name SOURCES a.cc … LIBS lib …): one GoogleTest program, run by ctest as one test per case.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+function(ratchet_test name)
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  if(arg_TORCH)
+    ratchet_use_torch(${name})
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300 LABELS unit)
+endfunction()
