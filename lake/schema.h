@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,6 +9,12 @@
 #include "base/result.h"
 
 namespace ratchet::lake {
+
+// Limits of a dataset. SQLite holds 2,000 columns a table, and one of them is the row number.
+inline constexpr std::size_t kMaxColumns = 1'999;
+inline constexpr std::size_t kMaxColumnNameBytes = 128;
+inline constexpr std::int64_t kMaxCellBytes = 16 << 20;
+inline constexpr std::int64_t kMaxRowBytes = 64 << 20;
 
 enum class ColumnType { kInteger, kReal, kText, kBlob };
 
@@ -33,7 +40,11 @@ struct Schema {
   bool operator==(const Schema&) const = default;
 };
 
-// Names are 1–128 bytes of UTF-8 without control characters, distinct, not "row"; shapes have positive sizes.
+// Elements of a blob's shape; 0 for a column without one.
+std::int64_t ShapeElements(const Column& column);
+
+// Names are 1–128 bytes of UTF-8 without control characters, distinct and not "row" (the case of ASCII letters aside,
+// as SQLite sees them); shapes have positive sizes and fit a cell. kInvalid with `field` = the column otherwise.
 Status CheckSchema(const Schema& schema);
 
 // The JSON form of docs/formats.md, e.g. [{"name":"id","type":"text"}].
