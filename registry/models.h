@@ -1,0 +1,91 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "registry/db.h"
+#include "registry/records.h"
+
+// Models, their versions, and the releases that change what serves.
+namespace ratchet::registry {
+
+struct VersionInput {
+  std::string model, metric;
+  std::int64_t run = 0;
+  std::string bundle;  // SHA-256 of the manifest blob
+  std::int64_t bundle_bytes = 0;
+  Json manifest;
+  std::string recipe, dataset;
+  std::int64_t dataset_version = 0;
+};
+
+// Adds the run's candidate as the model's next version (making the model at its first). A run has one: asked again, the
+// same is returned. Event version.created.
+Result<Version> CreateVersion(Db& db, std::int64_t now_us, const VersionInput& input);
+Result<Model> GetModel(Db& db, const std::string& name);  // kNotFound
+Page<Model> ListModels(Db& db, int limit, const std::optional<std::string>& after);  // by name
+Result<Version> GetVersion(Db& db, const std::string& model, std::int64_t version);  // kNotFound
+Page<Version> ListVersions(Db& db, const std::string& model, int limit, const std::optional<std::string>& after);  // newest first
+
+struct DecisionInput {
+  Json report;              // docs/formats.md, "Decision"
+  std::string verdict;      // better, not_better, inconclusive
+  double score = 0, opponent = 0, p_value = 1;
+  std::string opponent_kind;
+  std::optional<std::int64_t> opponent_version;
+  std::int64_t rows = 0;
+  std::string scores;       // SHA-256 of the scores pack
+};
+// Stores the gate's report and moves the version to passed (verdict better) or rejected. Notes the look at the holdout.
+// Event decision, audit entry.
+Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std::int64_t version,
+                      const DecisionInput& input);
+
+enum class ReleaseKind { kPromote, kForce, kRollback };
+struct ReleaseInput {
+  std::string model;
+  std::int64_t to = 0;
+  ReleaseKind kind = ReleaseKind::kPromote;
+  std::string actor, reason;
+  std::optional<std::int64_t> run;
+  // The version the decision was made against; kConflict when another is live by now. Unset = any.
+  std::optional<std::optional<std::int64_t>> expected_live;
+};
+// Starts a release: the replicas are told to load the version; it goes live with CommitRelease. kConflict: it is live
+// already, another release is under way, the gate has not passed it (unless forced), or expected_live does not hold.
+Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& input);
+// Makes the release's version live, in one transaction with route epoch, event and audit entry. kConflict when the live
+// version is not the release's `from` any more.
+Result<Release> CommitRelease(Db& db, std::int64_t now_us, std::int64_t release);
+Status FailRelease(Db& db, std::int64_t now_us, std::int64_t release, const std::string& error);
+void SetReleaseTook(Db& db, std::int64_t release, double took_ms);
+// Goes back to `to`, or to the previous version. To the previous one (which the replicas keep warm) it is done at once;
+// an older one is loaded first (state loading). A release under way is aborted. kConflict: nothing to go back to, or
+// the version never served.
+Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& model, std::optional<std::int64_t> to,
+                         const std::string& actor, const std::string& reason);
+Result<Release> GetRelease(Db& db, std::int64_t id);  // kNotFound
+Page<Release> ListReleases(Db& db, const std::string& model, int limit, const std::optional<std::string>& after);
+std::vector<Release> LoadingReleases(Db& db);
+// The newest release made by this run.
+std::optional<Release> ReleaseOfRun(Db& db, std::int64_t run);
+
+struct RouteTarget {
+  std::int64_t version = 0;
+  std::string bundle;
+};
+struct Route {
+  std::string model;
+  std::int64_t epoch = 0;
+  std::optional<RouteTarget> live, previous, loading;
+};
+struct RouteTable {
+  std::int64_t revision = 0;  // grows with every change of any route
+  std::vector<Route> routes;
+};
+RouteTable Routes(Db& db);
+Result<Route> RouteOf(Db& db, const std::string& model);  // kNotFound
+std::int64_t RouteRevision(Db& db);
+
+}  // namespace ratchet::registry

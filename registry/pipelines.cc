@@ -1,0 +1,96 @@
+#include "registry/pipelines.h"
+
+#include <algorithm>
+
+#include "registry/events.h"
+
+namespace ratchet::registry {
+namespace {
+
+constexpr std::string_view kSelect =
+    "SELECT p.name, r.model, r.dataset, p.revision, r.spec_text, r.spec_json, r.files_json, p.created_at, p.updated_at,"
+    " (SELECT max(id) FROM runs WHERE pipeline = p.name)"
+    " FROM pipelines p JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision";
+
+Pipeline ReadPipeline(SQLite::Statement& row) {
+  return {.name = row.getColumn(0).getString(), .model = row.getColumn(1).getString(),
+          .dataset = row.getColumn(2).getString(), .revision = row.getColumn(3).getInt64(),
+          .spec_text = row.getColumn(4).getString(), .spec = JsonColumn(row, 5), .files = JsonColumn(row, 6),
+          .created_at = row.getColumn(7).getInt64(), .updated_at = row.getColumn(8).getInt64(),
+          .last_run = OptionalInt(row, 9)};
+}
+
+void InsertRevision(Db& db, std::int64_t now_us, const PipelineInput& input, std::int64_t revision) {
+  db.Exec("INSERT INTO pipelines (name, revision, created_at, updated_at) VALUES (?1, ?2, ?3, ?4)"
+          " ON CONFLICT (name) DO UPDATE SET revision = ?2, deleted = 0, updated_at = ?4",
+          input.name, revision, now_us, now_us);
+  db.Exec("INSERT INTO pipeline_revisions (pipeline, revision, model, dataset, spec_text, spec_json, files_json,"
+          " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+          input.name, revision, input.model, input.dataset, input.spec_text, input.spec, input.files, now_us);
+}
+
+}  // namespace
+
+Result<Applied> ApplyPipeline(Db& db, std::int64_t now_us, const std::string& actor, const PipelineInput& input) {
+  Applied applied;
+  std::int64_t latest = 0;
+  SQLite::Statement& row = db.Prepare(
+      "SELECT p.revision, p.deleted, r.spec_text, r.files_json FROM pipelines p JOIN pipeline_revisions r"
+      " ON r.pipeline = p.name AND r.revision = p.revision WHERE p.name = ?",
+      input.name);
+  applied.created = true;
+  applied.changed = true;
+  if (row.executeStep()) {
+    latest = row.getColumn(0).getInt64();
+    applied.created = row.getColumn(1).getInt() != 0;
+    applied.changed = applied.created || row.getColumn(2).getString() != input.spec_text ||
+                      JsonColumn(row, 3) != input.files;
+  }
+  if (applied.changed) {
+    InsertRevision(db, now_us, input, latest + 1);
+    AppendEvent(db, {.type = "pipeline.applied", .pipeline = input.name, .model = input.model,
+                     .data = {{"revision", latest + 1}}, .at = now_us});
+    AppendAudit(db, now_us, actor, "pipeline.apply", input.name, "revision " + std::to_string(latest + 1));
+  }
+  auto pipeline = GetPipeline(db, input.name);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  applied.pipeline = std::move(*pipeline);
+  return applied;
+}
+
+Result<Pipeline> GetPipeline(Db& db, const std::string& name) {
+  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE p.name = ? AND p.deleted = 0", name);
+  if (!row.executeStep())
+    return Fail(ErrorCode::kNotFound, "find pipeline", name, "there is none of this name",
+                "`ratchet pipeline list` shows those there are");
+  return ReadPipeline(row);
+}
+
+Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>& after) {
+  limit = std::clamp(limit, 1, kMaxPage);
+  SQLite::Statement& rows = db.Prepare(
+      std::string(kSelect) + " WHERE p.deleted = 0 AND p.name > ? ORDER BY p.name LIMIT ?", after.value_or(""), limit + 1);
+  Page<Pipeline> page;
+  while (rows.executeStep()) page.items.push_back(ReadPipeline(rows));
+  if (static_cast<int>(page.items.size()) > limit) {
+    page.items.pop_back();
+    page.next = page.items.back().name;
+  }
+  return page;
+}
+
+Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name) {
+  RATCHET_TRY(GetPipeline(db, name));
+  SQLite::Statement& active = db.Prepare(
+      "SELECT id FROM runs WHERE pipeline = ? AND state IN ('queued', 'running') LIMIT 1", name);
+  if (active.executeStep()) {
+    std::string id = std::to_string(active.getColumn(0).getInt64());
+    return Fail(ErrorCode::kConflict, "delete pipeline", name, "run " + id + " is active",
+                "`ratchet run cancel " + id + "` first");
+  }
+  db.Exec("UPDATE pipelines SET deleted = 1, updated_at = ? WHERE name = ?", now_us, name);
+  AppendAudit(db, now_us, actor, "pipeline.delete", name, "");
+  return {};
+}
+
+}  // namespace ratchet::registry

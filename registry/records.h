@@ -1,0 +1,154 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "registry/states.h"
+
+// The registry's rows as plain values. `*_at` are microseconds since 1970 UTC.
+namespace ratchet::registry {
+
+using Json = nlohmann::json;
+
+struct Pipeline {
+  std::string name, model, dataset;
+  std::int64_t revision = 0;
+  std::string spec_text;
+  Json spec, files;  // files: {"train.py": "<sha256>"}
+  std::int64_t created_at = 0, updated_at = 0;
+  std::optional<std::int64_t> last_run;
+};
+
+struct SplitCounts {
+  std::int64_t train = 0, validation = 0, holdout = 0;
+  std::int64_t Total() const { return train + validation + holdout; }
+};
+
+struct Dataset {
+  std::string name;
+  Json split;                 // {"validation":0.1,"holdout":0.2,"key":"id"|null}
+  std::optional<Json> schema; // none before the first push
+  std::int64_t latest_version = 0;  // 0 = no rows yet
+  SplitCounts rows;           // of the latest version
+  std::int64_t created_at = 0, updated_at = 0;
+};
+
+struct DatasetVersion {
+  std::string dataset;
+  std::int64_t version = 0;
+  std::string manifest;       // SHA-256 of the manifest blob
+  SplitCounts rows, added;
+  std::int64_t bytes_added = 0, created_at = 0;
+};
+
+struct Attempt {
+  std::int64_t run = 0;
+  std::string step;
+  std::int64_t number = 0;    // from 1
+  AttemptState state = AttemptState::kRunning;
+  std::optional<std::int64_t> pid;
+  std::int64_t started_at = 0;
+  std::optional<std::int64_t> ended_at;
+  std::optional<Json> error;   // {"class","message","hint"}
+  std::optional<Json> result;  // result.json
+  std::optional<double> cpu_s;
+  std::optional<std::int64_t> max_rss_bytes;
+};
+
+struct Step {
+  std::string name;
+  StepState state = StepState::kPending;
+  std::optional<std::int64_t> started_at, ended_at;
+  std::vector<Attempt> attempts;
+};
+
+struct Run {
+  std::int64_t id = 0;
+  std::string pipeline;
+  std::int64_t revision = 0;
+  std::string model;
+  RunState state = RunState::kQueued;
+  std::optional<std::string> outcome;  // promoted, rejected, failed, cancelled
+  Json reason;                         // {"kind","detail"}
+  Json overrides, spec;
+  std::string dataset;
+  std::int64_t dataset_version = 0;
+  std::optional<std::int64_t> candidate, live_at_start;
+  std::string summary;
+  std::optional<Json> error;
+  bool cancel_asked = false;
+  std::int64_t created_at = 0;
+  std::optional<std::int64_t> started_at, ended_at;
+  std::vector<Step> steps;
+
+  const Step* FindStep(std::string_view name) const;
+};
+
+struct Model {
+  std::string name, metric;
+  std::int64_t latest = 0, epoch = 0;
+  std::optional<std::int64_t> live, previous, loading;
+  std::int64_t created_at = 0, updated_at = 0;
+};
+
+struct Version {
+  std::string model;
+  std::int64_t version = 0;
+  VersionState state = VersionState::kCandidate;
+  std::string shown_state;  // candidate, passed, rejected, live, previous or retired
+  std::int64_t run = 0;
+  std::string bundle;       // SHA-256 of the manifest blob
+  std::int64_t bundle_bytes = 0;
+  Json manifest;
+  std::string metric;
+  std::optional<double> score, opponent;
+  std::optional<std::string> opponent_kind;
+  std::optional<std::int64_t> opponent_version;
+  std::optional<std::string> verdict;
+  std::optional<Json> decision;
+  std::string recipe, dataset;
+  std::int64_t dataset_version = 0, created_at = 0;
+};
+
+struct Release {
+  std::int64_t id = 0;
+  std::string model, kind;  // promote, rollback, force
+  std::optional<std::int64_t> from;
+  std::int64_t to = 0;
+  std::optional<std::int64_t> epoch;
+  ReleaseState state = ReleaseState::kPending;
+  std::string strategy, actor, reason;
+  std::optional<std::int64_t> run;
+  std::int64_t created_at = 0;
+  std::optional<std::int64_t> ended_at;
+  std::optional<double> took_ms;
+  std::optional<std::string> error;
+};
+
+struct Event {
+  std::int64_t id = 0;
+  std::string type;
+  std::optional<std::int64_t> run;
+  std::optional<std::string> pipeline, model;
+  Json data;
+  std::int64_t at = 0;
+};
+
+struct AuditEntry {
+  std::int64_t id = 0, at = 0;
+  std::string actor, action, subject, detail, hash;
+};
+
+// One page of a list; `next` continues it.
+template <typename T>
+struct Page {
+  std::vector<T> items;
+  std::optional<std::string> next;
+};
+
+inline constexpr int kMaxPage = 500;
+
+}  // namespace ratchet::registry

@@ -1,0 +1,199 @@
+// Releases: the changes of what serves. Declared in registry/models.h.
+
+#include <algorithm>
+#include <limits>
+
+#include "registry/events.h"
+#include "registry/models.h"
+
+namespace ratchet::registry {
+namespace {
+
+constexpr std::string_view kSelect =
+    "SELECT id, model, kind, from_version, to_version, epoch, state, strategy, actor, reason, run, created_at, ended_at,"
+    " took_ms, error FROM releases";
+
+std::string KindName(ReleaseKind kind) {
+  switch (kind) {
+    case ReleaseKind::kPromote: return "promote";
+    case ReleaseKind::kForce: return "force";
+    case ReleaseKind::kRollback: return "rollback";
+  }
+  return "promote";
+}
+
+Release ReadRelease(SQLite::Statement& row) {
+  auto state = StateFromName<ReleaseState>(row.getColumn(6).getString());
+  if (!state) throw SQLite::Exception(state.error().Message(), SQLITE_CORRUPT);
+  return {.id = row.getColumn(0).getInt64(), .model = row.getColumn(1).getString(),
+          .kind = row.getColumn(2).getString(), .from = OptionalInt(row, 3), .to = row.getColumn(4).getInt64(),
+          .epoch = OptionalInt(row, 5), .state = *state, .strategy = row.getColumn(7).getString(),
+          .actor = row.getColumn(8).getString(), .reason = row.getColumn(9).getString(), .run = OptionalInt(row, 10),
+          .created_at = row.getColumn(11).getInt64(), .ended_at = OptionalInt(row, 12), .took_ms = OptionalReal(row, 13),
+          .error = OptionalText(row, 14)};
+}
+
+std::string ShowVersion(const std::string& model, std::optional<std::int64_t> version) {
+  return version ? model + "@" + std::to_string(*version) : "none";
+}
+
+void ReleaseEvent(Db& db, std::int64_t now_us, const Release& release) {
+  AppendEvent(db, {.type = "release", .run = release.run, .model = release.model,
+                   .data = {{"release", release.id}, {"kind", release.kind}, {"state", Name(release.state)},
+                            {"from", release.from ? Json(*release.from) : Json()}, {"to", release.to}},
+                   .at = now_us});
+}
+
+void EndWithout(Db& db, std::int64_t now_us, Release release, ReleaseState state, const std::string& error) {
+  db.Exec("UPDATE releases SET state = ?, error = ?, ended_at = ? WHERE id = ?", Name(state), error, now_us, release.id);
+  db.Exec("UPDATE models SET loading = NULL, epoch = epoch + 1, updated_at = ? WHERE name = ?", now_us, release.model);
+  release.state = state;
+  ReleaseEvent(db, now_us, release);
+  AppendAudit(db, now_us, release.actor, "release." + std::string(Name(state)),
+              ShowVersion(release.model, release.to), error);
+}
+
+Result<Release> Insert(Db& db, std::int64_t now_us, const ReleaseInput& input, const Model& model, ReleaseState state) {
+  db.Exec("INSERT INTO releases (model, kind, from_version, to_version, state, strategy, actor, reason, run, created_at)"
+          " VALUES (?, ?, ?, ?, ?, 'immediate', ?, ?, ?, ?)",
+          input.model, KindName(input.kind), model.live, input.to, Name(state), input.actor, input.reason, input.run,
+          now_us);
+  return GetRelease(db, db.database().getLastInsertRowid());
+}
+
+// The one place where a model's live version changes.
+Result<Release> Switch(Db& db, std::int64_t now_us, const Release& release) {
+  int changed = db.Exec(
+      "UPDATE models SET live = ?1, previous = live, loading = NULL, epoch = epoch + 1, updated_at = ?2"
+      " WHERE name = ?3 AND live IS ?4",
+      release.to, now_us, release.model, release.from);
+  if (changed != 1)
+    return Fail(ErrorCode::kConflict, "release", ShowVersion(release.model, release.to),
+                ShowVersion(release.model, release.from) + " is not the live version any more",
+                "Judge it again against the one that is: `ratchet run retry`");
+  RATCHET_ASSIGN(Model model, GetModel(db, release.model));
+  db.Exec("UPDATE releases SET state = 'done', epoch = ?, ended_at = ? WHERE id = ?", model.epoch, now_us, release.id);
+  RATCHET_ASSIGN(Release done, GetRelease(db, release.id));
+  ReleaseEvent(db, now_us, done);
+  AppendAudit(db, now_us, done.actor, "release." + done.kind, ShowVersion(done.model, done.to),
+              "from " + ShowVersion(done.model, done.from) + (done.reason.empty() ? "" : ": " + done.reason));
+  return done;
+}
+
+std::optional<Release> UnderWay(Db& db, const std::string& model) {
+  SQLite::Statement& row =
+      db.Prepare(std::string(kSelect) + " WHERE model = ? AND state IN ('pending', 'loading')", model);
+  if (!row.executeStep()) return std::nullopt;
+  return ReadRelease(row);
+}
+
+Status CheckStart(const Model& model, const Version& version, const ReleaseInput& input) {
+  std::string subject = ShowVersion(model.name, input.to);
+  if (model.live == input.to) return Fail(ErrorCode::kConflict, "release", subject, "it is live already");
+  if (input.expected_live && *input.expected_live != model.live)
+    return Fail(ErrorCode::kConflict, "release", subject,
+                "it was judged against " + ShowVersion(model.name, *input.expected_live) + ", but " +
+                    ShowVersion(model.name, model.live) + " is live now",
+                "Judge it again with `ratchet run retry`");
+  bool proven = version.state == VersionState::kPassed || version.shown_state == "retired" ||
+                version.shown_state == "previous";
+  if (input.kind == ReleaseKind::kPromote && !proven)
+    return Fail(ErrorCode::kConflict, "promote", subject, "the gate has not passed it: it is " + version.shown_state,
+                "Read its decision with `ratchet model show " + model.name +
+                    "`; --force with a reason overrides the gate, and is recorded");
+  return {};
+}
+
+}  // namespace
+
+Result<Release> GetRelease(Db& db, std::int64_t id) {
+  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE id = ?", id);
+  if (!row.executeStep())
+    return Fail(ErrorCode::kNotFound, "find release", std::to_string(id), "there is no such release");
+  return ReadRelease(row);
+}
+
+Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& input) {
+  RATCHET_ASSIGN(Model model, GetModel(db, input.model));
+  RATCHET_ASSIGN(Version version, GetVersion(db, input.model, input.to));
+  RATCHET_TRY(CheckStart(model, version, input));
+  if (auto other = UnderWay(db, input.model))
+    return Fail(ErrorCode::kConflict, "release", ShowVersion(input.model, input.to),
+                "release " + std::to_string(other->id) + " to version " + std::to_string(other->to) + " is under way",
+                "Wait for it to end, or roll back, which aborts it");
+  RATCHET_ASSIGN(Release release, Insert(db, now_us, input, model, ReleaseState::kLoading));
+  db.Exec("UPDATE models SET loading = ?, epoch = epoch + 1, updated_at = ? WHERE name = ?", input.to, now_us,
+          input.model);
+  ReleaseEvent(db, now_us, release);
+  return release;
+}
+
+Result<Release> CommitRelease(Db& db, std::int64_t now_us, std::int64_t id) {
+  RATCHET_ASSIGN(Release release, GetRelease(db, id));
+  if (!MayMove(release.state, ReleaseState::kDone))
+    return Fail(ErrorCode::kConflict, "commit release", std::to_string(id),
+                "it is " + std::string(Name(release.state)) + " already");
+  return Switch(db, now_us, release);
+}
+
+Status FailRelease(Db& db, std::int64_t now_us, std::int64_t id, const std::string& error) {
+  RATCHET_ASSIGN(Release release, GetRelease(db, id));
+  if (!MayMove(release.state, ReleaseState::kFailed))
+    return Fail(ErrorCode::kConflict, "fail release", std::to_string(id),
+                "it is " + std::string(Name(release.state)) + " already");
+  EndWithout(db, now_us, release, ReleaseState::kFailed, error);
+  return {};
+}
+
+void SetReleaseTook(Db& db, std::int64_t release, double took_ms) {
+  db.Exec("UPDATE releases SET took_ms = ? WHERE id = ?", took_ms, release);
+}
+
+Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& name, std::optional<std::int64_t> to,
+                         const std::string& actor, const std::string& reason) {
+  RATCHET_ASSIGN(Model model, GetModel(db, name));
+  if (!to) to = model.previous;
+  if (!model.live || !to)
+    return Fail(ErrorCode::kConflict, "roll back", name,
+                model.live ? "it has no earlier live version" : "it has no live version", "Promote a version first");
+  RATCHET_ASSIGN(Version version, GetVersion(db, name, *to));
+  if (model.live == to) return Fail(ErrorCode::kConflict, "roll back", ShowVersion(name, to), "it is live already");
+  if (version.shown_state != "previous" && version.shown_state != "retired")
+    return Fail(ErrorCode::kConflict, "roll back", ShowVersion(name, to), "it never served",
+                "Use `ratchet promote` for a version that has not been live");
+  if (auto other = UnderWay(db, name))
+    EndWithout(db, now_us, *other, ReleaseState::kAborted, "aborted by a rollback");
+  ReleaseInput input{.model = name, .to = *to, .kind = ReleaseKind::kRollback, .actor = actor, .reason = reason};
+  if (model.previous != to) return BeginRelease(db, now_us, input);
+  RATCHET_ASSIGN(Release release, Insert(db, now_us, input, model, ReleaseState::kPending));
+  return Switch(db, now_us, release);
+}
+
+Page<Release> ListReleases(Db& db, const std::string& model, int limit, const std::optional<std::string>& after) {
+  limit = std::clamp(limit, 1, kMaxPage);
+  std::int64_t before = ParseCursor(after, std::numeric_limits<std::int64_t>::max()).value_or(0);
+  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " WHERE model = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                                       model, before, limit + 1);
+  Page<Release> page;
+  while (rows.executeStep()) page.items.push_back(ReadRelease(rows));
+  if (static_cast<int>(page.items.size()) > limit) {
+    page.items.pop_back();
+    page.next = std::to_string(page.items.back().id);
+  }
+  return page;
+}
+
+std::vector<Release> LoadingReleases(Db& db) {
+  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " WHERE state = 'loading' ORDER BY id");
+  std::vector<Release> releases;
+  while (rows.executeStep()) releases.push_back(ReadRelease(rows));
+  return releases;
+}
+
+std::optional<Release> ReleaseOfRun(Db& db, std::int64_t run) {
+  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE run = ? ORDER BY id DESC LIMIT 1", run);
+  if (!row.executeStep()) return std::nullopt;
+  return ReadRelease(row);
+}
+
+}  // namespace ratchet::registry

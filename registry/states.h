@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+
+// The one table of legal state moves. States are stored by name; a move that is not in the table is kConflict.
+namespace ratchet::registry {
+
+enum class RunState { kQueued, kRunning, kSucceeded, kFailed, kCancelled };
+enum class StepState { kPending, kRunning, kSucceeded, kFailed, kCancelled, kSkipped };
+enum class AttemptState { kRunning, kSucceeded, kFailed, kLost, kCancelled };
+// What the registry stores of a version; live, previous and retired follow from the model and its releases.
+enum class VersionState { kCandidate, kPassed, kRejected };
+enum class ReleaseState { kPending, kLoading, kDone, kFailed, kAborted };
+
+std::string_view Name(RunState state);
+std::string_view Name(StepState state);
+std::string_view Name(AttemptState state);
+std::string_view Name(VersionState state);
+std::string_view Name(ReleaseState state);
+
+// kCorrupt when the text names no state.
+template <typename State>
+Result<State> StateFromName(std::string_view name);
+
+bool MayMove(RunState from, RunState to);
+bool MayMove(StepState from, StepState to);
+bool MayMove(AttemptState from, AttemptState to);
+bool MayMove(VersionState from, VersionState to);
+bool MayMove(ReleaseState from, ReleaseState to);
+
+bool IsEnd(RunState state);
+bool IsEnd(StepState state);
+
+}  // namespace ratchet::registry
