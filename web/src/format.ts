@@ -1,0 +1,88 @@
+// Numbers and times as text.
+import type { Progress } from './shapes';
+
+const kUnits: [string, number][] = [['d', 86_400], ['h', 3600], ['min', 60]];
+
+/// A metric's value: four decimals for shares and small values, fewer where the number is large.
+export function score(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  const size = Math.abs(value);
+  if (size !== 0 && size < 0.0005) return value.toExponential(2);
+  return value.toFixed(size >= 1000 ? 1 : size >= 10 ? 2 : 4);
+}
+
+export function signed(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  return value < 0 ? `−${score(-value)}` : `+${score(value)}`;
+}
+
+export function probability(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  return value < 0.0001 ? '< 0.0001' : value.toFixed(4);
+}
+
+export function count(value: number | null | undefined): string {
+  return value === null || value === undefined ? '–' : value.toLocaleString('en');
+}
+
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  let size = value;
+  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
+    if (size < 1024) return `${unit === 'B' ? size : size.toFixed(1)} ${unit}`;
+    size /= 1024;
+  }
+  return `${size.toFixed(1)} TiB`;
+}
+
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const s = ms / 1000;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 60) return `${Math.floor(s)} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${String(Math.floor(s % 60)).padStart(2, '0')} s`;
+  return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
+}
+
+export function ago(at_us: number, now_ms: number): string {
+  const s = (now_ms - at_us / 1000) / 1000;
+  if (s < -5) return `in ${roughly(-s)}`;
+  return s < 5 ? 'just now' : `${roughly(s)} ago`;
+}
+
+function roughly(s: number): string {
+  for (const [unit, size] of kUnits) if (s >= size) return `${Math.floor(s / size)} ${unit}`;
+  return `${Math.floor(s)} s`;
+}
+
+export function absolute(at_us: number): string {
+  return new Date(at_us / 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+}
+
+export function iso(at_us: number): string {
+  return new Date(at_us / 1000).toISOString();
+}
+
+/// `new_rows` → `new rows`.
+export function words(name: string): string {
+  return name.replaceAll('_', ' ');
+}
+
+/// What the candidate was measured against.
+export function opponent(kind: string | null | undefined, version?: number | null): string {
+  if (!kind) return 'nothing';
+  if (kind === 'live') return version ? `live v${version}` : 'live version';
+  return `${words(kind)} baseline`;
+}
+
+/// How far a step is, 0…1, or null where its progress does not say. `step` counts within the epoch.
+export function fraction(progress: Progress | null | undefined): number | null {
+  if (!progress) return null;
+  const inner = progress.steps ? Math.min(1, (progress.step ?? 0) / progress.steps) : null;
+  if (progress.of) {
+    const epoch = progress.epoch ?? 0;
+    const done = inner === null ? epoch : Math.max(0, epoch - 1) + inner;
+    return Math.min(1, done / progress.of);
+  }
+  return inner;
+}

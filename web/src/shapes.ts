@@ -1,0 +1,243 @@
+// What the control plane answers, as docs/formats.md ("Control plane HTTP: shapes") fixes it. Times are microseconds since 1970.
+
+export interface List<T> {
+  items: T[];
+  next: string | null;
+}
+
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail?: string;
+  field?: string;
+  errors?: { field?: string; line?: number; detail: string }[];
+}
+
+export interface Fault {
+  class: string;
+  message: string;
+  hint?: string;
+}
+
+export interface Replica {
+  id: string;
+  models: Record<string, { epoch: number; ready: number[]; failed?: Record<string, string> }>;
+  seen_at: number;
+}
+
+export interface Status {
+  version: string;
+  data_dir: string;
+  started_at: number;
+  serve: { url: string; replicas: Replica[] };
+  worker: { state: 'ready' | 'starting' | 'down'; sandbox?: string; recipes?: { name: string; task: string }[] };
+  counts: { pipelines: number; runs_active: number; models: number; datasets: number };
+}
+
+export interface Pipeline {
+  name: string;
+  model: string;
+  revision: number;
+  state: string;
+  spec_text: string;
+  files?: Record<string, string>;
+  created_at: number;
+  updated_at: number;
+  last_run: number | null;
+}
+
+export type RunState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+export interface Progress {
+  at?: number;
+  phase?: string;
+  epoch?: number;
+  of?: number;
+  step?: number;
+  steps?: number;
+  rows_per_s?: number;
+  loss?: number;
+  metrics?: Record<string, number>;
+  message?: string;
+}
+
+export interface Attempt {
+  number: number;
+  state: string;
+  pid?: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  error: Fault | null;
+  cpu_s?: number | null;
+  max_rss_bytes?: number | null;
+}
+
+export interface Step {
+  name: string;
+  state: string;
+  started_at: number | null;
+  ended_at: number | null;
+  attempts: Attempt[];
+  progress: Progress | null;
+}
+
+export interface Run {
+  id: number;
+  pipeline: string;
+  model: string;
+  revision: number;
+  state: RunState;
+  outcome: string | null;
+  reason: { kind: string; detail?: string };
+  overrides?: Record<string, unknown>;
+  dataset: string;
+  dataset_version: number;
+  candidate: number | null;
+  live_at_start: number | null;
+  summary: string;
+  error: Fault | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  steps: Step[];
+}
+
+export interface Column {
+  name: string;
+  type: 'integer' | 'real' | 'text' | 'blob';
+  shape?: number[];
+}
+
+export interface SplitRows {
+  train: number;
+  validation: number;
+  holdout: number;
+}
+
+export interface Dataset {
+  name: string;
+  target: string | null;
+  split: { validation: number; holdout: number; key: string | null };
+  schema: Column[];
+  latest_version: number;
+  rows: SplitRows;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface DatasetVersion {
+  dataset: string;
+  version: number;
+  manifest: string;
+  rows: SplitRows;
+  rows_added: SplitRows;
+  bytes_added: number;
+  created_at: number;
+}
+
+export type Cell = string | number | null;
+
+export interface Rows {
+  columns: string[];
+  items: Cell[][];
+  next: string | null;
+}
+
+export interface Model {
+  name: string;
+  live: number | null;
+  previous: number | null;
+  latest_version: number;
+  epoch: number;
+  metric: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface Version {
+  model: string;
+  version: number;
+  state: 'candidate' | 'passed' | 'rejected' | 'live' | 'previous' | 'retired';
+  run: number | null;
+  bundle: string;
+  bundle_bytes: number;
+  metric: string;
+  score: number | null;
+  opponent: number | null;
+  opponent_kind: string | null;
+  verdict: 'better' | 'not_better' | 'inconclusive' | null;
+  recipe: string | null;
+  dataset: string;
+  dataset_version: number;
+  created_at: number;
+}
+
+export interface Decision {
+  verdict: 'better' | 'not_better' | 'inconclusive';
+  reason: string;
+  metric: string;
+  higher_is_better: boolean;
+  candidate: number;
+  opponent: number;
+  opponent_kind: string;
+  opponent_version: number | null;
+  difference: number;
+  interval: [number | null, number | null];
+  confidence: number;
+  alpha: number;
+  p_value: number;
+  test: string;
+  rows: number;
+  wins: number;
+  losses: number;
+  better_by: number;
+  forced: boolean;
+  rows_needed: number | null;
+  decided_at: number;
+}
+
+export interface Release {
+  id: number;
+  model: string;
+  kind: 'promote' | 'rollback' | 'force';
+  from: number | null;
+  to: number;
+  epoch: number;
+  state: 'pending' | 'loading' | 'done' | 'failed' | 'aborted';
+  strategy: string;
+  actor: string;
+  reason: string;
+  run: number | null;
+  created_at: number;
+  ended_at: number | null;
+  took_ms: number | null;
+  error: string | null;
+}
+
+export interface RouteEntry {
+  version: number;
+  bundle: string;
+}
+
+export interface Route {
+  model: string;
+  epoch: number;
+  live: RouteEntry | null;
+  previous: RouteEntry | null;
+  loading: RouteEntry | null;
+}
+
+export interface LiveEvent {
+  type: string;
+  id?: number;
+  run?: number;
+  pipeline?: string;
+  model?: string;
+  data?: Record<string, unknown>;
+}
+
+export interface ProgressEvent {
+  step: string;
+  progress: Progress;
+}
