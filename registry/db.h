@@ -1,6 +1,7 @@
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
 
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+
+#include "registry/states.h"
 
 namespace ratchet::registry {
 
@@ -65,5 +68,13 @@ std::optional<double> OptionalReal(SQLite::Statement& statement, int column);
 std::optional<std::string> OptionalText(SQLite::Statement& statement, int column);
 std::optional<nlohmann::json> OptionalJson(SQLite::Statement& statement, int column);
 nlohmann::json JsonColumn(SQLite::Statement& statement, int column);
+
+// States were written from the same table that reads them: another text means a damaged file.
+template <typename State>
+State StateColumn(SQLite::Statement& row, int column) {
+  auto state = StateFromName<State>(row.getColumn(column).getString());
+  if (!state) throw SQLite::Exception(state.error().Message(), SQLITE_CORRUPT);
+  return *state;
+}
 
 }  // namespace ratchet::registry

@@ -27,9 +27,7 @@ Model ReadModel(SQLite::Statement& row) {
 }
 
 Version ReadVersion(SQLite::Statement& row) {
-  auto state = StateFromName<VersionState>(row.getColumn(2).getString());
-  if (!state) throw SQLite::Exception(state.error().Message(), SQLITE_CORRUPT);
-  return {.model = row.getColumn(0).getString(), .version = row.getColumn(1).getInt64(), .state = *state,
+  return {.model = row.getColumn(0).getString(), .version = row.getColumn(1).getInt64(), .state = StateColumn<VersionState>(row, 2),
           .shown_state = row.getColumn(18).getString(), .run = row.getColumn(3).getInt64(),
           .bundle = row.getColumn(4).getString(), .bundle_bytes = row.getColumn(5).getInt64(),
           .manifest = JsonColumn(row, 6), .metric = row.getColumn(7).getString(), .score = OptionalReal(row, 8),

@@ -23,11 +23,9 @@ std::string KindName(ReleaseKind kind) {
 }
 
 Release ReadRelease(SQLite::Statement& row) {
-  auto state = StateFromName<ReleaseState>(row.getColumn(6).getString());
-  if (!state) throw SQLite::Exception(state.error().Message(), SQLITE_CORRUPT);
   return {.id = row.getColumn(0).getInt64(), .model = row.getColumn(1).getString(),
           .kind = row.getColumn(2).getString(), .from = OptionalInt(row, 3), .to = row.getColumn(4).getInt64(),
-          .epoch = OptionalInt(row, 5), .state = *state, .strategy = row.getColumn(7).getString(),
+          .epoch = OptionalInt(row, 5), .state = StateColumn<ReleaseState>(row, 6), .strategy = row.getColumn(7).getString(),
           .actor = row.getColumn(8).getString(), .reason = row.getColumn(9).getString(), .run = OptionalInt(row, 10),
           .created_at = row.getColumn(11).getInt64(), .ended_at = OptionalInt(row, 12), .took_ms = OptionalReal(row, 13),
           .error = OptionalText(row, 14)};

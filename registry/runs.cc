@@ -15,14 +15,6 @@ constexpr std::string_view kSelect =
     " dataset_version, candidate, live_at_start, summary, error_json, cancel_asked, created_at, started_at, ended_at"
     " FROM runs";
 
-// States in the database were written from the same table: another text means a damaged file.
-template <typename State>
-State StateColumn(SQLite::Statement& row, int column) {
-  auto state = StateFromName<State>(row.getColumn(column).getString());
-  if (!state) throw SQLite::Exception(state.error().Message(), SQLITE_CORRUPT);
-  return *state;
-}
-
 Run ReadRun(SQLite::Statement& row) {
   Run run{.id = row.getColumn(0).getInt64(), .pipeline = row.getColumn(1).getString(),
           .revision = row.getColumn(2).getInt64(), .model = row.getColumn(3).getString(),

@@ -23,6 +23,16 @@ std::string_view Name(ReleaseState state);
 // kCorrupt when the text names no state.
 template <typename State>
 Result<State> StateFromName(std::string_view name);
+template <>
+Result<RunState> StateFromName(std::string_view name);
+template <>
+Result<StepState> StateFromName(std::string_view name);
+template <>
+Result<AttemptState> StateFromName(std::string_view name);
+template <>
+Result<VersionState> StateFromName(std::string_view name);
+template <>
+Result<ReleaseState> StateFromName(std::string_view name);
 
 bool MayMove(RunState from, RunState to);
 bool MayMove(StepState from, StepState to);

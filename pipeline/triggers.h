@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace ratchet::pipeline {
+
+// What a trigger is decided on. Plain values; a failed or rejected run counts as a run on its rows all the same.
+struct TriggerFacts {
+  std::optional<std::int64_t> new_rows;  // retrain.new_rows
+  std::int64_t rows_now = 0;             // of the dataset's latest version, all splits
+  std::int64_t rows_at_last_run = 0;     // of the version that the newest run used; 0 = no run yet
+  bool run_active = false;
+};
+
+struct Trigger {
+  std::string kind, detail;  // become the run's reason
+};
+
+// At most one automatic run per pipeline at a time.
+std::optional<Trigger> DueTrigger(const TriggerFacts& facts);
+
+}  // namespace ratchet::pipeline
