@@ -1,0 +1,233 @@
+// Made-up answers of a control plane, in the shapes of docs/formats.md. Times count back from the start of the process.
+import { createHash } from 'node:crypto';
+
+const kNow_us = Date.now() * 1000;
+const kSecond_us = 1_000_000;
+const kMinute_us = 60 * kSecond_us;
+const kDay_us = 24 * 60 * kMinute_us;
+
+export const kModel = 'parcel-sorter';
+export const kDataset = 'parcels';
+
+const kSpec = `model: parcel-sorter
+data:
+  dataset: parcels
+  target: label
+  split: {validation: 0.1, holdout: 0.2, key: id}
+  expect:
+    - {column: label, in: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
+train:
+  recipe: vision.classifier
+  params: {epochs: 3, learning_rate: 0.001}
+  seed: 7
+  limits: {cpus: 1, memory: 2GiB, time: 30m, attempts: 3}
+test:
+  metric: accuracy
+  slices: [label]
+gate:
+  better_by: 0.0
+  confidence: 0.95
+release:
+  strategy: immediate
+  approval: auto
+retrain:
+  new_rows: 5000
+`;
+
+const kSchema = [{ name: 'id', type: 'text' }, { name: 'image', type: 'blob', shape: [1, 28, 28] }, { name: 'photo', type: 'blob', shape: [3, 16, 16] },
+  { name: 'label', type: 'integer' }, { name: 'price', type: 'real' }, { name: 'note', type: 'text' }];
+
+function digest(text) {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function ago(us) {
+  return kNow_us - us;
+}
+
+function fault(kind, message, hint) {
+  return { class: kind, message, hint };
+}
+
+function attempt(number, state, started_at, ended_at, error = null) {
+  return { number, state, pid: 4000 + number, started_at, ended_at, error, cpu_s: ended_at ? (ended_at - started_at) / kSecond_us : null,
+    max_rss_bytes: ended_at ? 412 * 1024 * 1024 : null };
+}
+
+/// The five steps, each `seconds[i]` long, up to the one named by `end`, which has state `state`.
+function chain(start, seconds, end, state, error) {
+  const names = ['validate', 'train', 'test', 'gate', 'release'];
+  let at = start;
+  let over = false;
+  return names.map((name, index) => {
+    if (over) return { name, state: state === 'running' ? 'pending' : 'skipped', started_at: null, ended_at: null, attempts: [], progress: null };
+    const started_at = at;
+    const last = name === end;
+    const running = last && state === 'running';
+    at += seconds[index] * kSecond_us;
+    over = last;
+    const ended_at = running ? null : at;
+    const now = last ? state : 'succeeded';
+    return { name, state: now, started_at, ended_at, attempts: [attempt(1, now, started_at, ended_at, last ? error ?? null : null)], progress: null };
+  });
+}
+
+function run(id, more) {
+  const created_at = more.created_at;
+  return { id, pipeline: kModel, model: kModel, revision: 2, state: 'succeeded', outcome: 'promoted', reason: { kind: 'new_rows', detail: '5,000 new rows since the last run' },
+    overrides: {}, dataset: kDataset, dataset_version: 3, candidate: null, live_at_start: null, summary: '', error: null, started_at: created_at + 20_000,
+    ended_at: created_at + 95 * kSecond_us, steps: [], ...more };
+}
+
+const kScores = [0.8012, 0.8467, 0.8431, 0.8702, 0.8779, 0.8741, 0.9014, 0.9127, 0.6803];
+const kStates = ['retired', 'retired', 'rejected', 'retired', 'retired', 'rejected', 'previous', 'live', 'rejected'];
+
+function versions() {
+  return kScores.map((score, index) => {
+    const version = index + 1;
+    const opponentAt = index === 0 ? null : kScores.slice(0, index).map((_, at) => at).filter((at) => kStates[at] !== 'rejected').at(-1);
+    const opponent = index === 0 ? 0.1032 : Number((kScores[opponentAt] + [0, 0.004, -0.002, 0.003, 0.001, 0.002, -0.003, 0.004, 0.0012][index]).toFixed(4));
+    const gain = score - opponent;
+    return { model: kModel, version, state: kStates[index], run: version, bundle: digest(`bundle ${version}`), bundle_bytes: 431_234 + version * 113, metric: 'accuracy', score, opponent,
+      opponent_kind: index === 0 ? 'majority' : 'live', verdict: gain > 0.005 ? 'better' : gain < -0.02 ? 'not_better' : 'inconclusive', recipe: 'vision.classifier',
+      dataset: kDataset, dataset_version: Math.min(3, Math.ceil(version / 3)), created_at: ago((10 - version) * 1.3 * kDay_us) };
+  });
+}
+
+function decision(version) {
+  const gain = version.score - version.opponent;
+  const rows = 11_968;
+  const discordant = Math.round(rows * (0.06 + Math.abs(gain) / 2));
+  const wins = Math.round((discordant + gain * rows) / 2);
+  const half = 0.0046;
+  const against = version.opponent_kind === 'live' ? `live v${version.version - 1}` : 'the majority baseline';
+  const reasons = {
+    better: `v${version.version} beats ${against} by ${gain.toFixed(4)} accuracy on ${rows} holdout rows (p < 0.0001).`,
+    not_better: `v${version.version} is worse than ${against} by ${(-gain).toFixed(4)} accuracy on ${rows} holdout rows: it stays out.`,
+    inconclusive: `The gain of ${gain.toFixed(4)} over ${against} is within what chance gives on ${rows} rows; more holdout rows are needed.`,
+  };
+  return { verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
+    opponent_kind: version.opponent_kind, opponent_version: version.opponent_kind === 'live' ? version.version - 1 : null, difference: Number(gain.toFixed(4)),
+    interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.05,
+    p_value: version.verdict === 'better' ? 3.1e-9 : version.verdict === 'not_better' ? 1 : 0.3127, test: 'mcnemar_exact', rows, wins, losses: discordant - wins, better_by: 0, forced: false,
+    rows_needed: version.verdict === 'inconclusive' ? 48_200 : null, decided_at: version.created_at + 30 * kSecond_us };
+}
+
+function releases() {
+  const promoted = [[1, null, 1], [2, 1, 2], [4, 2, 4], [5, 4, 5], [7, 5, 7], [8, 7, 8]];
+  const list = promoted.map(([run, from, to], index) => ({ id: index + 1, model: kModel, kind: 'promote', from, to, epoch: index + 1, state: 'done', strategy: 'immediate', actor: 'scheduler',
+    reason: from === null ? 'beats the majority baseline' : `proven better than v${from}`, run, created_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), ended_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), took_ms: 31 + index * 3, error: null }));
+  list.push({ ...list.at(-1), id: 7, kind: 'rollback', from: 8, to: 7, epoch: 7, actor: 'loopback', reason: 'shirts came out as coats at gate 4', run: null, created_at: ago(2 * kDay_us), ended_at: ago(2 * kDay_us), took_ms: 18 });
+  list.push({ ...list.at(-1), id: 8, from: 7, to: 8, epoch: 8, reason: 'a camera was out of focus; v8 is fine', created_at: ago(1.9 * kDay_us), ended_at: ago(1.9 * kDay_us), took_ms: 14 });
+  return list.reverse();
+}
+
+function runs() {
+  const usual = [2, 74, 9, 0.2, 0.4];
+  const made = versions().slice(0, 8).map((version) => {
+    const created_at = version.created_at - 80 * kSecond_us;
+    const rejected = version.state === 'rejected';
+    return run(version.version, { candidate: version.version, live_at_start: version.version === 1 ? null : version.version - 1, created_at, dataset_version: version.dataset_version,
+      outcome: rejected ? 'rejected' : 'promoted', reason: version.version === 1 ? { kind: 'manual', detail: 'first run' } : undefined ?? { kind: 'new_rows', detail: '5,000 new rows since the last run' },
+      summary: rejected ? `v${version.version} was not proven better than the live version and stays out.` : `v${version.version} passed the gate and went live.`,
+      steps: chain(created_at, usual, rejected ? 'gate' : 'release', 'succeeded') });
+  });
+  const ruined_at = ago(1.3 * kDay_us) - 80 * kSecond_us;
+  made.push(run(9, { candidate: 9, live_at_start: 8, created_at: ruined_at, outcome: 'rejected', reason: { kind: 'manual', detail: 'what a ruinous learning rate does' },
+    overrides: { 'train.params.learning_rate': 0.3 }, summary: 'v9 is worse than live v8 by 0.2336 accuracy and was rejected; v8 stays live.', steps: chain(ruined_at, usual, 'gate', 'succeeded') }));
+  made.push(failedRun());
+  made.push(activeRun());
+  return made.reverse();
+}
+
+function failedRun() {
+  const created_at = ago(95 * kMinute_us);
+  const error = fault('out_of_memory', 'train was killed: it asked for more than its limit of 2 GiB.', 'Raise train.limits.memory in the spec, or lower train.params.batch_size.');
+  const steps = chain(created_at, [2, 21, 0, 0, 0], 'train', 'failed', error);
+  const first = steps[1].attempts[0];
+  steps[1].attempts = [1, 2, 3].map((number) => ({ ...attempt(number, 'failed', first.started_at + (number - 1) * 7 * kSecond_us, first.started_at + number * 7 * kSecond_us, error), max_rss_bytes: 2 ** 31 }));
+  return run(10, { state: 'failed', outcome: 'failed', candidate: null, live_at_start: 8, created_at, ended_at: created_at + 23 * kSecond_us, error, reason: { kind: 'schedule', detail: '0 3 * * *' },
+    overrides: { 'train.params.batch_size': 4096 }, summary: 'Training failed three times for want of memory; v8 stays live.', steps });
+}
+
+function activeRun() {
+  const created_at = ago(42 * kSecond_us);
+  const steps = chain(created_at, [2, 0, 0, 0, 0], 'train', 'running');
+  steps[1].progress = { at: ago(kSecond_us), phase: 'train', epoch: 2, of: 3, step: 410, steps: 880, rows_per_s: 5240, loss: 0.3127, metrics: { validation_accuracy: 0.8934 } };
+  return run(11, { state: 'running', outcome: null, candidate: null, live_at_start: 8, created_at, ended_at: null, summary: 'Training: epoch 2 of 3.', steps });
+}
+
+/// A small grey picture: one of three garments, in bytes of 28 × 28.
+function garment(kind) {
+  const bytes = Buffer.alloc(784);
+  for (let y = 0; y < 28; ++y) {
+    for (let x = 0; x < 28; ++x) {
+      const body = Math.abs(x - 13.5) < 6 && y > 4 && y < 25;
+      const sleeve = y > 4 && y < 13 && Math.abs(x - 13.5) < 4 + y * 0.75;
+      const shoe = y > 14 && y < 22 && x > 2 && x < 26 && y > 20 - x * 0.42;
+      const leg = y > 3 && y < 26 && Math.abs(Math.abs(x - 13.5) - 4) < 3;
+      if ([body || sleeve, shoe, leg][kind]) bytes[y * 28 + x] = 140 + ((x * 7 + y * 13) % 90);
+    }
+  }
+  return bytes.toString('base64');
+}
+
+function colourPatch(seed) {
+  const bytes = Buffer.alloc(768);
+  for (let at = 0; at < 768; ++at) bytes[at] = (seed * 40 + (at % 16) * 8 + Math.floor(at / 256) * 60) % 256;
+  return bytes.toString('base64');
+}
+
+export function previewRow(number) {
+  return [`p-${String(number).padStart(5, '0')}`, garment(number % 3), colourPatch(number), [0, 7, 1][number % 3], number % 7 === 0 ? null : 9.5 + (number % 40), number % 5 === 0 ? null : `belt ${number % 4}, camera ${number % 3}`];
+}
+
+export function logOf(run, step) {
+  const lines = [`[${step}] run ${run.id}, pipeline ${run.pipeline} revision ${run.revision}`, `[${step}] sandbox: landlock, 1 cpu, 2 GiB`];
+  if (step === 'train') {
+    for (let epoch = 1; epoch <= 3; ++epoch) for (let at = 0; at <= 880; at += 110) lines.push(`epoch ${epoch}/3 batch ${at}/880 loss ${(1.2 / epoch - at / 2000).toFixed(4)}`);
+    if (run.state === 'failed') lines.push('\u001b[31mallocating 2147483648 bytes failed\u001b[0m');
+  }
+  return lines.join('\n') + '\n';
+}
+
+export function problem(status, code, title, detail, more = {}) {
+  return { type: `https://ratchet.dev/problems/${code}`, title, status, detail, ...more };
+}
+
+const kRecipes = [{ name: 'vision.classifier', task: 'classification', metric: 'accuracy', params: [] }, { name: 'tabular.classifier', task: 'classification', metric: 'accuracy', params: [] },
+  { name: 'tabular.regressor', task: 'regression', metric: 'mean_absolute_error', params: [] }];
+
+function status(world) {
+  return { version: '0.1.0', data_dir: '/var/lib/ratchet', started_at: ago(3 * kDay_us),
+    serve: { url: 'http://127.0.0.1:7301', replicas: [{ id: 'local', models: Object.fromEntries(world.models.map((model) => [model.name, { epoch: model.epoch, ready: [7, 8] }])), seen_at: kNow_us }] },
+    worker: { state: 'ready', sandbox: 'landlock', recipes: kRecipes },
+    counts: { pipelines: world.pipelines.length, runs_active: world.runs.filter((run) => run.state === 'running').length, models: world.models.length, datasets: world.datasets.length } };
+}
+
+function smallModel(name, metric, scores) {
+  const made = scores.map((score, index) => ({ ...versions()[0], model: name, version: index + 1, state: index === scores.length - 1 ? 'live' : index === scores.length - 2 ? 'previous' : 'retired', metric, score,
+    opponent: scores[index - 1] ?? score * 1.4, opponent_kind: index ? 'live' : 'mean', verdict: 'better', created_at: ago((scores.length - index) * 2 * kDay_us) }));
+  return { model: { name, live: scores.length, previous: scores.length > 1 ? scores.length - 1 : null, latest_version: scores.length, epoch: scores.length, metric, created_at: ago(20 * kDay_us), updated_at: ago(2 * kDay_us) }, versions: made };
+}
+
+/// Everything a server of one test answers with. `empty`: a fresh data directory.
+export function world(kind) {
+  if (kind === 'empty') {
+    const fresh = { models: [], versions: {}, decisions: {}, releases: {}, runs: [], datasets: [], datasetVersions: {}, pipelines: [] };
+    return { ...fresh, status: () => status(fresh) };
+  }
+  const price = smallModel('demand-forecast', 'mean_absolute_error', [14.21, 12.88, 12.4, 11.92]);
+  const rows = { train: 42_017, validation: 6_015, holdout: 11_968 };
+  const made = {
+    models: [{ name: kModel, live: 8, previous: 7, latest_version: 9, epoch: 8, metric: 'accuracy', created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }, price.model],
+    versions: { [kModel]: versions().reverse(), [price.model.name]: price.versions.reverse() },
+    releases: { [kModel]: releases(), [price.model.name]: [] },
+    runs: runs(),
+    datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }],
+    datasetVersions: { [kDataset]: [3, 2, 1].map((version) => ({ dataset: kDataset, version, manifest: digest(`manifest ${version}`), rows, rows_added: { train: 14_005, validation: 2_005, holdout: 3_990 }, bytes_added: 9_870_000 + version, created_at: ago((4 - version) * 3 * kDay_us) })) },
+    pipelines: [{ name: kModel, model: kModel, revision: 2, state: 'active', spec_text: kSpec, spec: {}, files: {}, created_at: ago(12 * kDay_us), updated_at: ago(5 * kDay_us), last_run: 11 }],
+  };
+  made.decisions = Object.fromEntries(Object.entries(made.versions).map(([name, list]) => [name, Object.fromEntries(list.map((version) => [version.version, decision(version)]))]));
+  return { ...made, status: () => status(made) };
+}
