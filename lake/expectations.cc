@@ -32,7 +32,7 @@ std::unexpected<Error> Refuse(std::size_t index, const std::string& key, std::st
 Result<std::unique_ptr<std::regex>> CompilePattern(const std::string& pattern) {
   try {
     return std::make_unique<std::regex>(pattern, kPatternFlags);
-  } catch (const std::regex_error& error) {
+  } catch (const std::regex_error&) {
     return Fail(ErrorCode::kInvalid, "read the pattern", Quoted(pattern), "it is not valid",
                 "Use an ECMAScript pattern without back-references");
   }
@@ -161,7 +161,7 @@ class Check {
   }
 
   const std::size_t column_;
-  const std::unique_ptr<std::regex> pattern_;
+  std::unique_ptr<std::regex> pattern_;
   CheckResult result_;
   std::int64_t rows_ = 0, missing_ = 0;
   std::vector<std::size_t> hashes_;          // of the values so far, for `unique`

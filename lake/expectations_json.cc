@@ -94,7 +94,7 @@ Result<Expectation> FromJson(const Json& json, const std::string& field) {
   return expectation;
 }
 
-Json ValueJson(const Value& value) {
+nlohmann::ordered_json ValueJson(const Value& value) {
   if (auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
   if (auto* real = std::get_if<double>(&value)) return *real;
   if (auto* text = std::get_if<std::string>(&value)) return *text;
