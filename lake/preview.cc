@@ -8,6 +8,8 @@
 namespace ratchet::lake {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 std::int64_t SizeOf(const Row& row) {
   std::int64_t bytes = 0;
   for (const Value& value : row) {
@@ -17,7 +19,7 @@ std::int64_t SizeOf(const Row& row) {
   return bytes;
 }
 
-nlohmann::json CellJson(const Column& column, const Value& value) {
+Json CellJson(const Column& column, const Value& value) {
   if (auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
   if (auto* real = std::get_if<double>(&value)) return *real;
   auto* text = std::get_if<std::string>(&value);
@@ -48,15 +50,15 @@ Result<Preview> PreviewRows(const std::vector<std::string>& paths, std::int64_t 
 }
 
 std::string PreviewToJson(const Preview& preview) {
-  nlohmann::ordered_json json{{"columns", nlohmann::json::array()}, {"items", nlohmann::json::array()}};
+  Json json{{"columns", Json::array()}, {"items", Json::array()}};
   for (const Column& column : preview.schema.columns) json["columns"].push_back(column.name);
   for (const Row& row : preview.rows) {
-    nlohmann::json item = nlohmann::json::array();
+    Json item = Json::array();
     for (std::size_t i = 0; i < row.size(); ++i) item.push_back(CellJson(preview.schema.columns[i], row[i]));
     json["items"].push_back(std::move(item));
   }
-  json["next"] = preview.next ? nlohmann::json(std::to_string(*preview.next)) : nlohmann::json(nullptr);
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  json["next"] = preview.next ? Json(std::to_string(*preview.next)) : Json(nullptr);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace ratchet::lake
