@@ -1,0 +1,119 @@
+#include "gate/paired_tests.h"
+
+#include <algorithm>
+#include <boost/math/distributions/binomial.hpp>
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+#include <limits>
+
+namespace ratchet::gate {
+namespace {
+
+namespace bm = boost::math;
+// Errors come back as NaN or infinity instead of exceptions; SafeP turns them into "no evidence".
+using Quiet = bm::policies::policy<bm::policies::domain_error<bm::policies::errno_on_error>,
+                                   bm::policies::pole_error<bm::policies::errno_on_error>,
+                                   bm::policies::overflow_error<bm::policies::errno_on_error>,
+                                   bm::policies::evaluation_error<bm::policies::errno_on_error>>;
+using Binomial = bm::binomial_distribution<double, Quiet>;
+using Normal = bm::normal_distribution<double, Quiet>;
+using StudentsT = bm::students_t_distribution<double, Quiet>;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int kBisections = 200;  // more than the bits of a double
+
+double SafeP(double p) {
+  if (std::isnan(p)) return 1;
+  return std::clamp(p, std::numeric_limits<double>::min(), 1.0);
+}
+
+double NormalQuantileAbove(double tail) { return bm::quantile(bm::complement(Normal(), tail)); }
+
+// Variance of one row's gain (−1, 0 or 1) under the likeliest shares whose gain is `gain`.
+double ScoreVariance(const ShareCounts& counts, double gain) {
+  double rows = static_cast<double>(counts.rows), wins = static_cast<double>(counts.wins);
+  double losses = static_cast<double>(counts.losses);
+  double a = 2 * rows;
+  double b = -wins - losses + (2 * rows - wins + losses) * gain;
+  double c = -losses * gain * (1 - gain);
+  double loss_share = (std::sqrt(std::max(0.0, b * b - 4 * a * c)) - b) / (2 * a);
+  return std::max(0.0, 2 * loss_share + gain * (1 - gain));
+}
+
+double ScoreStatistic(const ShareCounts& counts, double gain) {
+  double rows = static_cast<double>(counts.rows);
+  double excess = static_cast<double>(counts.wins - counts.losses) - rows * gain - 1;
+  double spread = std::sqrt(rows * ScoreVariance(counts, gain));
+  if (spread > 0) return excess / spread;
+  return excess > 0 ? kInfinity : -kInfinity;
+}
+
+double ScoreLowerBound(const ShareCounts& counts, double alpha) {
+  double wanted = NormalQuantileAbove(alpha);
+  double refuted = -1, kept = 1;  // the statistic falls as the gain rises
+  if (ScoreStatistic(counts, refuted) <= wanted) return refuted;
+  for (int i = 0; i < kBisections; ++i) {
+    double middle = (refuted + kept) / 2;
+    (ScoreStatistic(counts, middle) >= wanted ? refuted : kept) = middle;
+  }
+  return refuted;
+}
+
+}  // namespace
+
+double McnemarP(const ShareCounts& counts) {
+  if (counts.wins == 0) return 1;
+  Binomial chance(static_cast<double>(counts.wins + counts.losses), 0.5);
+  return SafeP(bm::cdf(bm::complement(chance, static_cast<double>(counts.wins - 1))));
+}
+
+double ShareP(const ShareCounts& counts, double gain) {
+  if (gain == 0) return McnemarP(counts);
+  if (gain >= 1) return 1;
+  double statistic = ScoreStatistic(counts, gain);
+  double p = std::isinf(statistic) ? (statistic > 0 ? 0.0 : 1.0) : bm::cdf(bm::complement(Normal(), statistic));
+  return gain > 0 ? std::max(SafeP(p), McnemarP(counts)) : SafeP(p);
+}
+
+double ShareLowerBound(const ShareCounts& counts, double alpha) {
+  double bound = ScoreLowerBound(counts, alpha);
+  bool above_zero = McnemarP(counts) <= alpha;
+  return above_zero ? std::max(bound, std::numeric_limits<double>::min()) : std::min(bound, 0.0);
+}
+
+double ShareRowsForPower(const ShareCounts& counts, double gain, double alpha, double power) {
+  double rows = static_cast<double>(counts.rows);
+  double discordant = static_cast<double>(counts.wins + counts.losses) / rows;
+  double observed = static_cast<double>(counts.wins - counts.losses) / rows;
+  double spread_if_null = std::sqrt(ScoreVariance(counts, gain));
+  double spread_if_true = std::sqrt(std::max(0.0, discordant - observed * observed));
+  double root = (NormalQuantileAbove(alpha) * spread_if_null + NormalQuantileAbove(1 - power) * spread_if_true) /
+                (observed - gain);
+  // However lopsided, fewer differing rows than this cannot reach alpha in the exact test.
+  double least = std::ceil(-std::log2(alpha)) / discordant;
+  return std::max(root * root, least);
+}
+
+double MeanP(const GainMoments& moments, double gain) {
+  double excess = moments.mean - gain, rows = static_cast<double>(moments.rows);
+  if (moments.standard_deviation == 0) return excess > 0 ? SafeP(std::exp2(-rows)) : 1;
+  double t = excess / (moments.standard_deviation / std::sqrt(rows));
+  return SafeP(bm::cdf(bm::complement(StudentsT(rows - 1), t)));
+}
+
+double MeanLowerBound(const GainMoments& moments, double alpha) {
+  double rows = static_cast<double>(moments.rows);
+  if (moments.standard_deviation == 0) return std::exp2(-rows) <= alpha ? moments.mean : -kInfinity;
+  double t = bm::quantile(bm::complement(StudentsT(rows - 1), alpha));
+  return moments.mean - t * moments.standard_deviation / std::sqrt(rows);
+}
+
+double MeanRowsForPower(const GainMoments& moments, double gain, double alpha, double power) {
+  if (moments.standard_deviation == 0) return std::ceil(-std::log2(alpha));
+  double root = (NormalQuantileAbove(alpha) + NormalQuantileAbove(1 - power)) * moments.standard_deviation /
+                (moments.mean - gain);
+  return root * root;
+}
+
+}  // namespace ratchet::gate
