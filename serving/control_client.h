@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+
+namespace ratchet::serving {
+
+// What ratchet-serve asks of the control plane, over HTTP.
+class ControlClient {
+ public:
+  // `url`: http://HOST:PORT. `replica_id` has been checked as a name.
+  static Result<std::unique_ptr<ControlClient>> Create(const std::string& url, const std::string& replica_id);
+  ~ControlClient();
+  ControlClient(const ControlClient&) = delete;
+  ControlClient& operator=(const ControlClient&) = delete;
+
+  // Posts a sync request and waits for its answer, up to kSyncWaitS. kUnavailable when there is none, or Interrupt came
+  // in between. One thread.
+  Result<std::string> Sync(const std::string& body);
+  // Ends a Sync that is waiting for its answer; nothing when none is. Any thread.
+  void Interrupt();
+
+  // Streams a blob into a new file at `path` and syncs it. kTooLarge beyond `limit_bytes`; the digest is the caller's
+  // to check. Any thread.
+  Status FetchBlob(const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) const;
+  // Fetches under way and to come end with kUnavailable. Any thread.
+  void AbandonFetches() { abandoned_ = true; }
+
+  static constexpr int kConnectWaitS = 3;
+  static constexpr int kSyncWaitS = 30;    // the control plane answers within 20
+  static constexpr int kFetchStallS = 30;  // a download that stands still that long has failed
+
+ private:
+  struct Connection;
+  ControlClient(std::string url, std::string replica_id);
+
+  const std::string url_;
+  const std::string sync_path_;
+  std::atomic<bool> abandoned_{false};
+  std::unique_ptr<Connection> sync_;
+};
+
+}  // namespace ratchet::serving

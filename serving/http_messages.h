@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace ratchet::serving {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string path;    // without the query
+  std::string body;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::string allow;      // the methods that are, with 405
+  int retry_after_s = 0;  // 0 = no such header
+};
+
+// Answers requests. `respond` is called exactly once, from any thread, maybe before Handle returns. Handle itself is
+// called from the I/O threads and must not compute for long.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  virtual void Handle(HttpRequest request, std::function<void(HttpResponse)> respond) = 0;
+};
+
+}  // namespace ratchet::serving

@@ -1,0 +1,143 @@
+// ratchet-serve: builds the parts in order, waits for the signal to stop, takes them down in reverse.
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <random>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "serving/bundle_source.h"
+#include "serving/control_client.h"
+#include "serving/http_server.h"
+#include "serving/model_host.h"
+#include "serving/route_watcher.h"
+#include "serving/serve_options.h"
+#include "serving/torch_runner.h"
+#include "serving/v2_service.h"
+
+namespace {
+
+using namespace ratchet;
+using namespace ratchet::serving;
+
+constexpr std::chrono::seconds kLongestStop{10};
+
+sigset_t StopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// Before any thread is made, so that all inherit the mask and only main takes the signals.
+void PrepareProcess() {
+  const sigset_t signals = StopSignals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  ConfigureTorchThreads();
+}
+
+Result<BundleSource> MakeBundleSource(const ServeOptions& options, Files& files, const ControlClient* control) {
+  if (!options.blobs.empty()) return BundleSource(files, options.blobs);
+  return BundleSource(
+      files, options.dir + "/cache",
+      [control](const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) -> Status {
+        if (control) return control->FetchBlob(sha256, path, limit_bytes);
+        return Fail(ErrorCode::kUnavailable, "fetch blob", sha256, "there is no --control to fetch from");
+      });
+}
+
+// False where there is nothing to serve and nothing to wait for.
+bool AdoptKept(RouteWatcher& watcher, bool has_control) {
+  Status kept = watcher.AdoptKeptRoutes();
+  if (kept) return true;
+  const bool none = kept.error().code == ErrorCode::kNotFound;
+  if (!none) spdlog::error("{}; it is not used", kept.error().Message());
+  if (has_control) return true;
+  spdlog::error("nothing to serve: give --control URL, or a --dir with a sound routes.json");
+  return false;
+}
+
+// Waits for a stop signal, then drains. True when nothing was left under way.
+bool WaitAndDrain(HttpServer& server, RouteWatcher& watcher) {
+  const sigset_t signals = StopSignals();
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  spdlog::info("stopping: finishing what is under way");
+  server.BeginStop();
+  const auto deadline = std::chrono::steady_clock::now() + kLongestStop;
+  bool drained = false;
+  while (!drained && std::chrono::steady_clock::now() < deadline) {
+    drained = server.WaitStopped(std::chrono::milliseconds(20));
+    const timespec no_wait{};
+    if (!drained && sigtimedwait(&signals, nullptr, &no_wait) > 0) break;
+  }
+  if (drained) watcher.Stop();
+  return drained;
+}
+
+Status Serve(const ServeOptions& options) {
+  SystemFiles files;
+  SystemClock clock;
+  RATCHET_TRY(files.MakeFolders(options.dir));
+  auto lock = FileLock::Acquire(options.dir + "/lock");
+  if (!lock) {
+    return Fail(lock.error().code, "start in", options.dir, lock.error().cause,
+                "One ratchet-serve at a time per --dir");
+  }
+  RATCHET_TRY(files.RemoveAll(options.dir + "/address"));
+  std::unique_ptr<ControlClient> control;
+  if (!options.control.empty()) {
+    RATCHET_ASSIGN(control, ControlClient::Create(options.control, options.id));
+  }
+  RATCHET_ASSIGN(BundleSource bundles, MakeBundleSource(options, files, control.get()));
+  RATCHET_ASSIGN(HttpAddress address, ParseAddress(options.listen));
+
+  ServeMetrics metrics;
+  ModelHost host(metrics);
+  std::random_device entropy;
+  const auto seed = [&] { return (static_cast<std::uint64_t>(entropy()) << 32) | entropy(); };
+  RouteWatcher watcher(host, bundles, LoadTorchModel, control.get(), files, clock,
+                       {.routes_path = options.dir + "/routes.json", .seed = seed()});
+  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  V2Service service(host, metrics, clock, {.threads = options.threads ? options.threads : cores}, seed());
+  RATCHET_ASSIGN(auto server, HttpServer::Start(address, cores, {}, service, metrics));
+  if (!AdoptKept(watcher, control != nullptr)) return Fail(ErrorCode::kNotFound, "start", "", "nothing to serve");
+  watcher.Start();
+  RATCHET_TRY(files.WriteAtomic(options.dir + "/address", server->Address() + "\n"));
+  spdlog::info("listening on {}, replica {}", server->Address(), options.id);
+
+  if (!WaitAndDrain(*server, watcher)) {
+    spdlog::warn("ended with requests under way");
+    _exit(0);  // threads may be deep in a model; the kernel takes them down
+  }
+  service.Stop();
+  spdlog::info("stopped");
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ServeOptions options;
+  if (const int code = ParseServeOptions(argc, argv, options); code >= 0) return code;
+  InitLog("ratchet-serve", options.log_level);
+  PrepareProcess();
+  if (Status served = Serve(options); !served) {
+    spdlog::error("{}", served.error().Message());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,85 @@
+#include "serving/serve_metrics.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+namespace ratchet::serving {
+namespace {
+
+std::string Single(const char* name, const char* type, const char* about, std::int64_t value) {
+  return fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, about, type, value);
+}
+
+std::string Histogram(const std::string& labels, const VersionMetrics::Values& values) {
+  constexpr char kName[] = "ratchet_serve_request_duration_seconds";
+  std::string text;
+  std::uint64_t total = 0;
+  for (size_t i = 0; i < values.buckets.size(); ++i) {
+    total += values.buckets[i];
+    const std::string bound =
+        i < kLatencyBoundsUs.size() ? fmt::format("{}", static_cast<double>(kLatencyBoundsUs[i]) / 1e6) : "+Inf";
+    text += fmt::format("{}_bucket{{{},le=\"{}\"}} {}\n", kName, labels, bound, total);
+  }
+  text += fmt::format("{}_sum{{{}}} {}\n", kName, labels, static_cast<double>(values.latency_sum_us) / 1e6);
+  return text + fmt::format("{}_count{{{}}} {}\n", kName, labels, total);
+}
+
+}  // namespace
+
+void VersionMetrics::Count(int http_status, std::int64_t latency_us) {
+  ++requests_;
+  if (http_status >= 500)
+    ++server_errors_;
+  else if (http_status >= 400)
+    ++client_errors_;
+  latency_sum_us_ += latency_us;
+  const auto bucket = std::lower_bound(kLatencyBoundsUs.begin(), kLatencyBoundsUs.end(), latency_us);
+  ++buckets_[static_cast<size_t>(bucket - kLatencyBoundsUs.begin())];
+}
+
+VersionMetrics::Values VersionMetrics::Read() const {
+  Values values{.requests = requests_,
+                .client_errors = client_errors_,
+                .server_errors = server_errors_,
+                .latency_sum_us = latency_sum_us_};
+  for (size_t i = 0; i < buckets_.size(); ++i) values.buckets[i] = buckets_[i];
+  return values;
+}
+
+std::shared_ptr<VersionMetrics> ServeMetrics::Of(const std::string& model, std::int64_t version) {
+  std::lock_guard lock(mutex_);
+  auto& metrics = versions_[{model, version}];
+  if (!metrics) metrics = std::make_shared<VersionMetrics>();
+  return metrics;
+}
+
+std::string ServeMetrics::PrometheusText() const {
+  std::string text = Single("ratchet_serve_connections", "gauge", "Connections open now.", connections);
+  text += Single("ratchet_serve_shed_total", "counter", "Requests refused for want of room.",
+                 static_cast<std::int64_t>(shed.load()));
+  text += Single("ratchet_serve_swaps_total", "counter", "Changes of a model's live version.",
+                 static_cast<std::int64_t>(swaps.load()));
+  text += Single("ratchet_serve_failed_loads_total", "counter", "Versions that could not be loaded.",
+                 static_cast<std::int64_t>(failed_loads.load()));
+  std::string requests =
+      "# HELP ratchet_serve_requests_total Infer requests.\n# TYPE ratchet_serve_requests_total counter\n";
+  std::string errors =
+      "# HELP ratchet_serve_errors_total Infer requests that failed, by fault.\n"
+      "# TYPE ratchet_serve_errors_total counter\n";
+  std::string latencies =
+      "# HELP ratchet_serve_request_duration_seconds Time from the read body to the made answer.\n"
+      "# TYPE ratchet_serve_request_duration_seconds histogram\n";
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, metrics] : versions_) {
+    const std::string labels = fmt::format("model=\"{}\",version=\"{}\"", key.first, key.second);
+    const VersionMetrics::Values values = metrics->Read();
+    requests += fmt::format("ratchet_serve_requests_total{{{}}} {}\n", labels, values.requests);
+    errors += fmt::format("ratchet_serve_errors_total{{{},fault=\"client\"}} {}\n", labels, values.client_errors);
+    errors += fmt::format("ratchet_serve_errors_total{{{},fault=\"server\"}} {}\n", labels, values.server_errors);
+    latencies += Histogram(labels, values);
+  }
+  return text + requests + errors + latencies;
+}
+
+}  // namespace ratchet::serving

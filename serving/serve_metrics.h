@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace ratchet::serving {
+
+// Upper bounds of the latency histogram's buckets, in microseconds; one more bucket takes the rest.
+inline constexpr std::array<std::int64_t, 14> kLatencyBoundsUs = {
+    100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 50'000, 100'000, 250'000, 1'000'000, 5'000'000, 30'000'000};
+
+// Counters of one version of one model. Any thread, without locks.
+class VersionMetrics {
+ public:
+  void Count(int http_status, std::int64_t latency_us);
+
+  struct Values {
+    std::uint64_t requests = 0, client_errors = 0, server_errors = 0;
+    std::int64_t latency_sum_us = 0;
+    std::array<std::uint64_t, kLatencyBoundsUs.size() + 1> buckets{};
+  };
+  Values Read() const;
+
+ private:
+  std::atomic<std::uint64_t> requests_{0}, client_errors_{0}, server_errors_{0};
+  std::atomic<std::int64_t> latency_sum_us_{0};
+  std::array<std::atomic<std::uint64_t>, kLatencyBoundsUs.size() + 1> buckets_{};
+};
+
+// All counters of the program, for /metrics. A version's numbers stay after it is unloaded. Any thread.
+class ServeMetrics {
+ public:
+  std::shared_ptr<VersionMetrics> Of(const std::string& model, std::int64_t version);
+  // Prometheus text format 0.0.4.
+  std::string PrometheusText() const;
+
+  std::atomic<std::uint64_t> shed{0};        // requests answered 429 or 503 for want of room
+  std::atomic<std::int64_t> connections{0};  // open now
+  std::atomic<std::uint64_t> swaps{0};       // changes of a model's live version
+  std::atomic<std::uint64_t> failed_loads{0};
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::string, std::int64_t>, std::shared_ptr<VersionMetrics>> versions_;
+};
+
+}  // namespace ratchet::serving

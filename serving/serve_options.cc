@@ -1,0 +1,120 @@
+#include "serving/serve_options.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cctype>
+
+#include "base/names.h"
+#include "serving/http_server.h"
+
+namespace ratchet::serving {
+namespace {
+
+constexpr char kDescription[] =
+    R"(ratchet-serve - answers predictions of the models that a Ratchet control plane has released
+
+SYNOPSIS
+  ratchet-serve --control http://HOST:PORT [--listen HOST:PORT] [--dir DIR] [--blobs DIR] [--id ID]
+  ratchet-serve --dir DIR [--listen HOST:PORT] [--blobs DIR]
+
+DESCRIPTION
+  Speaks the Open Inference Protocol V2 (JSON) over HTTP/1.1. It asks the control plane which versions of
+  which models are live, loads and warms them before it answers with them, and changes over without
+  losing a request. What it serves is kept in DIR: it goes on when the control plane is away, and begins
+  with the same routes when it is started again without one.)";
+
+constexpr char kFooter[] =
+    R"(PATHS
+  GET  /v2  /v2/health/live  /v2/health/ready  /healthz  /metrics
+  GET  /v2/models/MODEL[/versions/V]  /v2/models/MODEL[/versions/V]/ready
+  POST /v2/models/MODEL[/versions/V]/infer
+
+FILES
+  DIR/lock         held while it runs; a second ratchet-serve of the same DIR refuses to start
+  DIR/address      HOST:PORT it listens on, of use with port 0
+  DIR/routes.json  the routes served last
+  DIR/cache/       bundles fetched from the control plane, when --blobs is not given
+
+LIMITS
+  body 64 MiB; header 16 KiB and 10 s; body 30 s; idle 60 s; 4096 connections; 256 requests under way
+  per model (then 429) and 1024 waiting in all (then 503), both with Retry-After
+
+SIGNALS
+  SIGTERM, SIGINT  stop accepting, finish what is under way (at most 10 s), exit; a second one ends it at once
+
+EXIT CODES
+  0 stopped as asked   1 could not start   2 wrong arguments
+
+EXAMPLES
+  ratchet-serve --control http://127.0.0.1:7300
+  ratchet-serve --control http://ratchet.lan:7300 --listen 0.0.0.0:7301 --dir /var/lib/ratchet-serve
+  curl http://127.0.0.1:7301/v2/models/parcel-sorter/infer -d @request.json
+)";
+
+std::string NoMoreThanAddress(const std::string& text) {
+  auto address = ParseAddress(text);
+  return address ? "" : address.error().Message();
+}
+
+std::string NoMoreThanName(const std::string& text) {
+  auto checked = CheckName("replica", text);
+  return checked ? "" : checked.error().Message();
+}
+
+void AddOptions(CLI::App& app, ServeOptions& options) {
+  app.add_option("--listen", options.listen, "Where to answer; port 0 takes any free one")
+      ->envname("RATCHET_SERVE_LISTEN")
+      ->type_name("HOST:PORT")
+      ->capture_default_str()
+      ->check(NoMoreThanAddress);
+  app.add_option("--control,--follow", options.control, "The control plane whose routes to follow")
+      ->envname("RATCHET_CONTROL")
+      ->type_name("URL");
+  app.add_option("--dir", options.dir, "Its own folder (see FILES); made if it is not there")
+      ->envname("RATCHET_SERVE_DIR")
+      ->type_name("DIR")
+      ->capture_default_str();
+  app.add_option("--blobs", options.blobs, "Blob store on this host to read bundles from: DATA/blobs of ratchetd")
+      ->type_name("DIR");
+  app.add_option("--id", options.id, "Name of this replica towards the control plane (default: host and process id)")
+      ->type_name("ID")
+      ->check(NoMoreThanName);
+  app.add_option("--threads", options.threads, "Threads that compute (0 = one per core)")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--log-level", options.log_level, "How much goes to stderr")
+      ->type_name("LEVEL")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+}
+
+}  // namespace
+
+int ParseServeOptions(int argc, char** argv, ServeOptions& options) {
+  CLI::App app{kDescription, "ratchet-serve"};
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("ratchet-serve ") + RATCHET_VERSION);
+  AddOptions(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (options.id.empty()) options.id = DefaultReplicaId();
+  return -1;
+}
+
+std::string DefaultReplicaId() {
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  std::string name;
+  for (char c : std::string(host)) {
+    const char lower = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    name += std::isalnum(static_cast<unsigned char>(lower)) ? lower : '-';
+  }
+  if (name.empty() || name[0] == '-') name = "host" + name;
+  return name.substr(0, 40) + "-" + std::to_string(getpid());
+}
+
+}  // namespace ratchet::serving

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+namespace ratchet::serving {
+
+// The command line of ratchet-serve.
+struct ServeOptions {
+  std::string listen = "127.0.0.1:7301";
+  std::string control;  // URL; empty = none
+  std::string dir = "./ratchet-serve";
+  std::string blobs;  // folder; empty = fetch from the control plane
+  std::string id;
+  std::string log_level = "info";
+  int threads = 0;  // 0 = one per core
+};
+
+// Reads the arguments. Returns -1 to go on, else the exit code: 0 after --help or --version, 2 after a wrong argument
+// (which it has explained on stderr).
+int ParseServeOptions(int argc, char** argv, ServeOptions& options);
+
+// This host's name and the process id as a name: "edge-7-4242".
+std::string DefaultReplicaId();
+
+}  // namespace ratchet::serving

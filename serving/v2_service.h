@@ -1,0 +1,53 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <string>
+
+#include "base/clock.h"
+#include "serving/http_messages.h"
+#include "serving/inference_pool.h"
+#include "serving/model_host.h"
+#include "serving/serve_metrics.h"
+#include "serving/v2_protocol.h"
+
+namespace ratchet::serving {
+
+struct ServiceLimits {
+  int in_flight_per_model = 256;  // beyond: 429
+  size_t waiting = 1024;          // for a computing thread, over all models; beyond: 503
+  int threads = 2;                // that compute
+};
+
+// Answers the Open Inference Protocol V2, /healthz and /metrics. Infer requests are parsed, run and written by the
+// pool; all else is answered at once.
+class V2Service final : public HttpHandler {
+ public:
+  // `seed` is of the ids given to requests that bring none. References outlive the service.
+  V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock, ServiceLimits limits, std::uint64_t seed);
+
+  void Handle(HttpRequest request, std::function<void(HttpResponse)> respond) override;
+  // Finishes the infer requests under way; later ones are answered 503.
+  void Stop() { pool_.Stop(); }
+
+ private:
+  struct Job;
+  HttpResponse AnswerNow(const v2::Target& target) const;
+  HttpResponse AnswerReady() const;
+  HttpResponse AnswerModel(const v2::Target& target) const;
+  void Admit(const v2::Target& target, HttpRequest request, std::function<void(HttpResponse)> respond);
+  HttpResponse Infer(const Job& job);
+  std::string FreshId();
+
+  ModelHost& host_;
+  ServeMetrics& metrics_;
+  const Clock& clock_;
+  const ServiceLimits limits_;
+  std::mutex id_mutex_;
+  std::mt19937_64 id_random_;
+  InferencePool pool_;  // last: its threads use all of the above
+};
+
+}  // namespace ratchet::serving
