@@ -1,0 +1,41 @@
+#include "cli/help.h"
+#include "cli/human.h"
+#include "cli/table.h"
+
+namespace ratchet::cli {
+namespace {
+
+Outcome ListAudit(Context& context, size_t limit) {
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/audit", limit));
+  if (context.Json()) {
+    PrintItems(context.console, items);
+    return kExitDone;
+  }
+  std::int64_t now_us = context.clock.WallUs();
+  Table table({{"ID", Align::kRight}, {"WHEN"}, {"ACTOR"}, {"ACTION"}, {"SUBJECT"}, {"DETAIL"}});
+  for (const Json& item : items) {
+    auto at = IntField(item, "at");
+    table.Add({ShownInt(IntField(item, "id")), at ? ShownAge(*at, now_us) : kAbsent, TextField(item, "actor"),
+               TextField(item, "action"), ShownValue(Field(item, "subject")), ShownValue(Field(item, "detail"))});
+  }
+  context.console.Out(table.Render(context.console));
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddAuditCommands(CLI::App& root, Context& context) {
+  CLI::App* group = AddGroup(root, "audit", "read the record of who did what",
+                             "Every change leaves an entry: who, what, when. Entries are never changed.");
+  auto limit = std::make_shared<size_t>(0);
+  CLI::App* list = AddCommand(*group, context,
+                              {.name = "list",
+                               .summary = "list the entries",
+                               .details = "One line for each change, in the server's order.",
+                               .examples = "ratchet audit list --limit 20\nratchet audit list -o json"},
+                              [&context, limit] { return ListAudit(context, *limit); });
+  list->add_option("--limit", *limit, "At most so many entries (default all)")->type_name("N");
+}
+
+}  // namespace ratchet::cli

@@ -1,0 +1,369 @@
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <set>
+
+#include "base/names.h"
+#include "cli/help.h"
+#include "cli/human.h"
+#include "cli/table.h"
+
+namespace ratchet::cli {
+namespace {
+
+constexpr int kBundlePatienceS = 60;
+
+std::string ModelPath(const std::string& name) { return "/api/v1/models/" + name; }
+std::string VersionPath(const VersionedName& named) {
+  return fmt::format("/api/v1/models/{}/versions/{}", named.name, named.version);
+}
+
+Outcome List(Context& context) {
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/models"));
+  if (context.Json()) {
+    PrintItems(context.console, items);
+    return kExitDone;
+  }
+  std::int64_t now_us = context.clock.WallUs();
+  Table table({{"NAME"}, {"LIVE", Align::kRight}, {"PREVIOUS", Align::kRight}, {"LATEST", Align::kRight},
+               {"METRIC"}, {"UPDATED"}});
+  for (const Json& item : items) {
+    auto updated = IntField(item, "updated_at");
+    table.Add({TextField(item, "name"), ShownInt(IntField(item, "live")), ShownInt(IntField(item, "previous")),
+               ShownInt(IntField(item, "latest_version")), TextField(item, "metric"),
+               updated ? ShownAge(*updated, now_us) : kAbsent});
+  }
+  context.console.Out(table.Render(context.console));
+  if (table.Empty()) context.console.NoteLine("No models yet. A pipeline's first run makes one: ratchet run start PIPELINE");
+  return kExitDone;
+}
+
+std::string OpponentText(const Json& thing) {
+  std::string kind = TextField(thing, "opponent_kind");
+  if (auto version = IntField(thing, "opponent_version")) kind += fmt::format(" @{}", *version);
+  return kind.empty() ? "opponent" : kind;
+}
+
+std::string IntervalText(const Json& decision) {
+  const Json& interval = Field(decision, "interval");
+  if (!interval.is_array() || interval.size() != 2 || !interval[0].is_number() || !interval[1].is_number()) return {};
+  return fmt::format("{:+.4f} to {:+.4f} at confidence {}", interval[0].get<double>(), interval[1].get<double>(),
+                     ShownValue(Field(decision, "confidence")));
+}
+
+std::string TestText(const Json& decision) {
+  std::string test = TextField(decision, "test");
+  if (test.empty()) return {};
+  auto p = NumberField(decision, "p_value");
+  auto wins = IntField(decision, "wins");
+  auto losses = IntField(decision, "losses");
+  std::string text = p ? fmt::format("{}, p = {:.3g}", test, *p) : test;
+  if (wins && losses) text += fmt::format(", {} wins and {} losses", ShownCount(*wins), ShownCount(*losses));
+  return text;
+}
+
+// The gate's report in a few lines.
+std::string DecisionText(const Json& decision) {
+  auto difference = NumberField(decision, "difference");
+  auto needed = IntField(decision, "rows_needed");
+  std::string metric = TextField(decision, "metric");
+  return RenderPairs(
+      {{"Decision", TextField(decision, "verdict") + (FlagField(decision, "forced") ? " (promoted by force)" : "")},
+       {"Reason", OneLine(TextField(decision, "reason"))},
+       {"Scores", fmt::format("{} {} against {} of {}", metric, ShownScore(NumberField(decision, "candidate")),
+                              ShownScore(NumberField(decision, "opponent")), OpponentText(decision))},
+       {"Difference", difference ? fmt::format("{:+.4f}", *difference) : ""},
+       {"Interval", IntervalText(decision)},
+       {"Test", TestText(decision)},
+       {"Rows", ShownCount(IntField(decision, "rows").value_or(0)) + " of the holdout"},
+       {"Rows needed", needed ? ShownCount(*needed) : ""}});
+}
+
+// Prints the version's decision report, where there is one.
+Status PrintDecision(Context& context, Client& client, const VersionedName& named) {
+  auto decision = client.GetJson(VersionPath(named) + "/decision");
+  if (!decision) {
+    if (decision.error().code == ErrorCode::kNotFound) return {};
+    return std::unexpected(std::move(decision).error());
+  }
+  context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(*decision));
+  return {};
+}
+
+std::string LineageText(const Json& version) {
+  std::string text = TextField(version, "dataset");
+  if (auto number = IntField(version, "dataset_version")) text += fmt::format("@{}", *number);
+  if (auto run = IntField(version, "run")) text += fmt::format(", run {}", *run);
+  return text;
+}
+
+Outcome ShowVersion(Context& context, Client& client, const VersionedName& named) {
+  RATCHET_ASSIGN(std::string body, client.Get(VersionPath(named)));
+  RATCHET_ASSIGN(Json version, DecodeAnswer(body));
+  if (context.Json()) {
+    PrintRaw(context.console, body);
+    return kExitDone;
+  }
+  auto created = IntField(version, "created_at");
+  context.console.Out(RenderPairs(
+      {{"Version", fmt::format("{}@{}", named.name, named.version)},
+       {"State", TextField(version, "state")},
+       {"Score", fmt::format("{} {}", TextField(version, "metric"), ShownScore(NumberField(version, "score")))},
+       {"Recipe", ShownValue(Field(version, "recipe"))},
+       {"Made from", LineageText(version)},
+       {"Bundle", TextField(version, "bundle")},
+       {"Size", ShownSize(NumberField(version, "bundle_bytes").value_or(0))},
+       {"Created", created ? ShownTime(*created) : ""}}));
+  RATCHET_TRY(PrintDecision(context, client, named));
+  return kExitDone;
+}
+
+Outcome Show(Context& context, const std::string& word) {
+  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kOptional));
+  RATCHET_ASSIGN(Client client, context.Connect());
+  if (named.version > 0) return ShowVersion(context, client, named);
+  RATCHET_ASSIGN(std::string body, client.Get(ModelPath(named.name)));
+  RATCHET_ASSIGN(Json model, DecodeAnswer(body));
+  if (context.Json()) {
+    PrintRaw(context.console, body);
+    return kExitDone;
+  }
+  auto live = IntField(model, "live");
+  auto latest = IntField(model, "latest_version");
+  auto updated = IntField(model, "updated_at");
+  context.console.Out(RenderPairs({{"Model", named.name},
+                                   {"Live", live ? fmt::format("{}@{}", named.name, *live) : "none yet"},
+                                   {"Previous", ShownInt(IntField(model, "previous"))},
+                                   {"Latest", ShownInt(latest)},
+                                   {"Epoch", ShownInt(IntField(model, "epoch"))},
+                                   {"Metric", TextField(model, "metric")},
+                                   {"Updated", updated ? ShownTime(*updated) : ""}}));
+  named.version = latest.value_or(0);
+  if (named.version > 0) RATCHET_TRY(PrintDecision(context, client, named));
+  return kExitDone;
+}
+
+Outcome Versions(Context& context, const std::string& name) {
+  RATCHET_TRY(CheckName("model", name));
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(Json items, client.GetItems(ModelPath(name) + "/versions"));
+  if (context.Json()) {
+    PrintItems(context.console, items);
+    return kExitDone;
+  }
+  std::int64_t now_us = context.clock.WallUs();
+  Table table({{"VERSION", Align::kRight}, {"STATE"}, {"METRIC"}, {"SCORE", Align::kRight}, {"OPPONENT", Align::kRight},
+               {"AGAINST"}, {"VERDICT"}, {"DATA"}, {"RUN", Align::kRight}, {"SIZE", Align::kRight}, {"CREATED"}});
+  for (const Json& item : items) {
+    auto created = IntField(item, "created_at");
+    std::string data = TextField(item, "dataset");
+    if (auto number = IntField(item, "dataset_version")) data += fmt::format("@{}", *number);
+    table.Add({ShownInt(IntField(item, "version")), TextField(item, "state"), TextField(item, "metric"),
+               ShownScore(NumberField(item, "score")), ShownScore(NumberField(item, "opponent")),
+               TextField(item, "opponent_kind"), ShownValue(Field(item, "verdict")), data,
+               ShownInt(IntField(item, "run")), ShownSize(NumberField(item, "bundle_bytes").value_or(0)),
+               created ? ShownAge(*created, now_us) : kAbsent});
+    table.PaintLast(1, PaintOfState(TextField(item, "state")));
+    table.PaintLast(6, PaintOfState(TextField(item, "verdict")));
+  }
+  context.console.Out(table.Render(context.console));
+  return kExitDone;
+}
+
+// What two versions are compared by: label → value.
+std::vector<std::pair<std::string, std::string>> Traits(const Json& version, const Json& decision) {
+  const Json& lineage = Field(Field(version, "manifest"), "lineage");
+  const Json& training = Field(Field(version, "manifest"), "training");
+  std::vector<std::pair<std::string, std::string>> traits = {
+      {"state", TextField(version, "state")},
+      {TextField(version, "metric"), ShownScore(NumberField(version, "score"))},
+      {"verdict", ShownValue(Field(version, "verdict"))},
+      {"reason", decision.is_object() ? TextField(decision, "reason") : kAbsent},
+      {"holdout rows", decision.is_object() ? ShownValue(Field(decision, "rows")) : kAbsent},
+      {"recipe", ShownValue(Field(version, "recipe"))},
+      {"dataset", LineageText(version)},
+      {"training rows", ShownValue(Field(training, "rows"))},
+      {"pipeline revision", ShownValue(Field(lineage, "revision"))},
+      {"seed", ShownValue(Field(lineage, "seed"))},
+      {"bundle size", ShownSize(NumberField(version, "bundle_bytes").value_or(0))}};
+  for (const auto& [name, value] : Field(lineage, "params").items()) traits.emplace_back("params." + name, ShownValue(value));
+  for (const auto& [name, value] : Field(lineage, "trainer_files").items())
+    traits.emplace_back(name, ShownValue(value).substr(0, 12));
+  return traits;
+}
+
+std::string TraitOf(const std::vector<std::pair<std::string, std::string>>& traits, const std::string& label) {
+  for (const auto& [name, value] : traits)
+    if (name == label) return value;
+  return kAbsent;
+}
+
+struct Compared {
+  Json version;
+  Json decision;
+};
+
+Result<Compared> FetchCompared(Client& client, const VersionedName& named) {
+  Compared compared;
+  RATCHET_ASSIGN(compared.version, client.GetJson(VersionPath(named)));
+  auto decision = client.GetJson(VersionPath(named) + "/decision");
+  if (decision) compared.decision = std::move(*decision);
+  else if (decision.error().code != ErrorCode::kNotFound) return std::unexpected(std::move(decision).error());
+  return compared;
+}
+
+Outcome Diff(Context& context, const std::string& first, const std::string& second) {
+  RATCHET_ASSIGN(VersionedName a, ParseVersionedName("model", first, VersionIs::kRequired));
+  RATCHET_ASSIGN(VersionedName b, ParseVersionedName("model", second, VersionIs::kRequired));
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(Compared left, FetchCompared(client, a));
+  RATCHET_ASSIGN(Compared right, FetchCompared(client, b));
+  if (context.Json()) {
+    Json both = Json::array();
+    for (const Compared* side : {&left, &right})
+      both.push_back({{"version", side->version}, {"decision", side->decision}});
+    PrintItems(context.console, both);
+    return kExitDone;
+  }
+  auto left_traits = Traits(left.version, left.decision);
+  auto right_traits = Traits(right.version, right.decision);
+  Table table({{""}, {""}, {first}, {second}});
+  std::set<std::string> done;
+  for (const auto* traits : {&left_traits, &right_traits}) {
+    for (const auto& [label, unused] : *traits) {
+      if (label.empty() || !done.insert(label).second) continue;
+      std::string was = TraitOf(left_traits, label);
+      std::string is = TraitOf(right_traits, label);
+      table.Add({was == is ? "" : "≠", label, was, is});
+      if (was != is) table.PaintLast(0, Paint::kYellow);
+    }
+  }
+  context.console.Out(table.Render(context.console));
+  return kExitDone;
+}
+
+// Writes a download beside its target and moves it there once it is whole.
+class TargetFile {
+ public:
+  explicit TargetFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
+  ~TargetFile() {
+    if (fd_ >= 0) close(fd_);
+    if (!kept_ && opened_) unlink(part_.c_str());
+  }
+  Status Open() {
+    fd_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    opened_ = fd_ >= 0;
+    return opened_ ? Status() : FailErrno("write", part_, errno);
+  }
+  Status Write(std::string_view piece) {
+    while (!piece.empty()) {
+      ssize_t written = write(fd_, piece.data(), piece.size());
+      if (written < 0) return FailErrno("write", part_, errno);
+      piece.remove_prefix(static_cast<size_t>(written));
+    }
+    return {};
+  }
+  Status Keep() {
+    if (fsync(fd_) != 0 || rename(part_.c_str(), path_.c_str()) != 0) return FailErrno("write", path_, errno);
+    kept_ = true;
+    return {};
+  }
+
+ private:
+  const std::string path_;
+  const std::string part_;
+  int fd_ = -1;
+  bool opened_ = false;
+  bool kept_ = false;
+};
+
+Outcome Export(Context& context, const std::string& word, const std::string& path) {
+  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kRequired));
+  RATCHET_ASSIGN(Client client, context.Connect());
+  std::string from = VersionPath(named) + "/bundle";
+  if (path == "-") {
+    RATCHET_TRY(client.Download(
+        from, [&](std::string_view piece) { return context.console.Out(piece); }, kBundlePatienceS));
+    return kExitDone;
+  }
+  TargetFile file(path);
+  RATCHET_TRY(file.Open());
+  size_t size_bytes = 0;
+  Status written;
+  RATCHET_TRY(client.Download(
+      from,
+      [&](std::string_view piece) {
+        size_bytes += piece.size();
+        written = file.Write(piece);
+        return written.has_value();
+      },
+      kBundlePatienceS));
+  RATCHET_TRY(written);
+  RATCHET_TRY(file.Keep());
+  if (!context.console.Quiet())
+    context.console.NoteLine(fmt::format("{}: bundle of {}@{}, {}", path, named.name, named.version,
+                                         ShownSize(static_cast<double>(size_bytes))));
+  return kExitDone;
+}
+
+}  // namespace
+
+void AddModelCommands(CLI::App& root, Context& context) {
+  CLI::App* group = AddGroup(root, "model", "look at models and their versions",
+                             "A model has numbered, immutable versions, written NAME@7; at most one is live.");
+  AddCommand(*group, context,
+             {.name = "list",
+              .summary = "list the models",
+              .details = "One line for each model with its live and previous version.",
+              .examples = "ratchet model list"},
+             [&context] { return List(context); });
+
+  auto shown = std::make_shared<std::string>();
+  CLI::App* show = AddCommand(*group, context,
+                              {.name = "show",
+                               .summary = "show a model with its newest decision, or one version with its own",
+                               .details = "Which version is live, which was live before, and why the gate decided as it did.",
+                               .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
+                              [&context, shown] { return Show(context, *shown); });
+  context.completions[show->add_option("NAME[@V]", *shown, "The model, or one version")->required()] = Completes::kModel;
+
+  auto name = std::make_shared<std::string>();
+  CLI::App* versions = AddCommand(*group, context,
+                                  {.name = "versions",
+                                   .summary = "list a model's versions with their scores",
+                                   .details = "Scores are on the holdout as it was when the version was tested.",
+                                   .examples = "ratchet model versions parcel-sorter"},
+                                  [&context, name] { return Versions(context, *name); });
+  context.completions[versions->add_option("NAME", *name, "The model's name")->required()] = Completes::kModel;
+
+  auto pair = std::make_shared<std::pair<std::string, std::string>>();
+  CLI::App* diff = AddCommand(*group, context,
+                              {.name = "diff",
+                               .summary = "compare two versions",
+                               .details = "Parameters, score, rows, dataset versions and decisions side by side; what differs\n"
+                                          "is marked. With -o json: both versions with their decisions.",
+                               .examples = "ratchet model diff parcel-sorter@1 parcel-sorter@2"},
+                              [&context, pair] { return Diff(context, pair->first, pair->second); });
+  context.completions[diff->add_option("A", pair->first, "One version, NAME@V")->required()] = Completes::kModelVersion;
+  context.completions[diff->add_option("B", pair->second, "The other version, NAME@V")->required()] =
+      Completes::kModelVersion;
+
+  auto exported = std::make_shared<std::pair<std::string, std::string>>();
+  CLI::App* to_file = AddCommand(*group, context,
+                                 {.name = "export",
+                                  .summary = "download a version's bundle",
+                                  .details = "The bundle is a tar of manifest.json and model.pt (TorchScript): it gives the same\n"
+                                             "answers on an edge box and in Python as on the server.",
+                                  .examples = "ratchet model export parcel-sorter@2 parcel-sorter-2.tar\n"
+                                              "ratchet model export parcel-sorter@2 - | tar -xf - -C out"},
+                                 [&context, exported] { return Export(context, exported->first, exported->second); });
+  context.completions[to_file->add_option("NAME@V", exported->first, "The version")->required()] = Completes::kModelVersion;
+  context.completions[to_file->add_option("FILE", exported->second, "Where to, or - for standard output")->required()] =
+      Completes::kFile;
+}
+
+}  // namespace ratchet::cli

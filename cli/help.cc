@@ -1,0 +1,158 @@
+#include "cli/help.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "cli/human.h"
+
+namespace ratchet::cli {
+namespace {
+
+constexpr size_t kPageWidth = 90;
+constexpr size_t kTermWidth = 26;
+// Divides what one description string carries; CLI11 has one description and one footer for each command.
+constexpr char kDivider = '\x1f';
+
+std::string Part(const std::string& text, size_t index) {
+  size_t begin = 0;
+  for (; index > 0; --index) {
+    size_t divider = text.find(kDivider, begin);
+    if (divider == std::string::npos) return {};
+    begin = divider + 1;
+  }
+  return text.substr(begin, text.find(kDivider, begin) - begin);
+}
+
+std::string Indented(const std::string& text, const std::string& indent) {
+  std::string out;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = std::min(text.find('\n', begin), text.size());
+    out += (end > begin ? indent : "") + text.substr(begin, end - begin) + "\n";
+    begin = end + 1;
+  }
+  return out;
+}
+
+// "  term    words wrapped beside it"
+std::string Entry(const std::string& term, const std::string& words) {
+  std::string out = "  " + term;
+  size_t column = 2 + DisplayWidth(term);
+  auto start_line = [&] {
+    out += "\n" + std::string(kTermWidth, ' ');
+    column = kTermWidth;
+  };
+  if (column + 2 > kTermWidth) start_line();
+  else {
+    out += std::string(kTermWidth - column, ' ');
+    column = kTermWidth;
+  }
+  bool first = true;
+  for (const std::string& word : CLI::detail::split(words, ' ')) {
+    size_t width = DisplayWidth(word);
+    if (!first && column + 1 + width > kPageWidth) start_line(), first = true;
+    out += (first ? "" : " ") + word;
+    column += width + (first ? 0 : 1);
+    first = false;
+  }
+  return out + "\n";
+}
+
+std::string FullName(const CLI::App* app) {
+  return app->get_parent() ? FullName(app->get_parent()) + " " + app->get_name() : app->get_name();
+}
+
+std::string ArgumentName(const CLI::Option* option) {
+  std::string name = option->get_single_name();
+  if (option->get_expected_max() > 1) name += "...";
+  return option->get_required() ? name : "[" + name + "]";
+}
+
+std::string OptionTerm(const CLI::Option* option) {
+  std::string term = option->get_name(false, true);
+  size_t comma = term.find(',');
+  if (comma != std::string::npos) term.insert(comma + 1, " ");
+  if (option->get_type_size() > 0 && !option->get_type_name().empty()) term += " " + option->get_type_name();
+  return term;
+}
+
+bool IsPositional(const CLI::Option* option) { return option->get_positional(); }
+
+std::string Synopsis(const CLI::App* app) {
+  std::string line = "  " + FullName(app);
+  if (!app->get_subcommands({}).empty()) return line + " [OPTIONS] COMMAND ...\n";
+  for (const CLI::Option* option : app->get_options({}))
+    if (!IsPositional(option) && option->get_required()) line += " " + OptionTerm(option);
+  line += " [OPTIONS]";
+  for (const CLI::Option* option : app->get_options({}))
+    if (IsPositional(option)) line += " " + ArgumentName(option);
+  return line + "\n";
+}
+
+std::string Arguments(const CLI::App* app) {
+  std::string out;
+  for (const CLI::Option* option : app->get_options({}))
+    if (IsPositional(option)) out += Entry(option->get_single_name(), option->get_description());
+  return out.empty() ? "" : "\nARGUMENTS\n" + out;
+}
+
+std::string OptionEntries(const CLI::App* app) {
+  std::string out;
+  for (const CLI::Option* option : app->get_options({}))
+    if (!IsPositional(option) && !option->get_group().empty()) out += Entry(OptionTerm(option), option->get_description());
+  return out;
+}
+
+std::string Commands(const CLI::App* app) {
+  std::string out;
+  for (const CLI::App* command : app->get_subcommands({})) {
+    if (command->get_group().empty()) continue;
+    std::string name = command->get_name();
+    std::string below;
+    for (const CLI::App* leaf : command->get_subcommands({})) below += (below.empty() ? "" : "|") + leaf->get_name();
+    out += Entry(name, Part(command->get_description(), 0) + (below.empty() ? "" : " (" + below + ")"));
+  }
+  return out.empty() ? "" : "\nCOMMANDS\n" + out;
+}
+
+std::string ExitStatus(const std::string& own) {
+  std::string text = "\nEXIT STATUS\n";
+  text += own.empty() ? Entry("0", "done") + Entry("1", "refused or failed") : own;
+  return text + Entry("2", "the command line is wrong") + Entry("3", "the server is out of reach");
+}
+
+std::string Environment() {
+  return "\nENVIRONMENT\n" + Entry("RATCHET_SERVER", "the server's address, as --server") +
+         Entry("RATCHET_TOKEN", "the token, as --token; not seen by other users of this machine, as an option is") +
+         Entry("NO_COLOR", "where set to anything, no colours");
+}
+
+}  // namespace
+
+CLI::App* AddGroup(CLI::App& root, const std::string& name, const std::string& summary, const std::string& details) {
+  CLI::App* group = root.add_subcommand(name, summary + kDivider + details);
+  group->require_subcommand(1);
+  return group;
+}
+
+CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text, std::function<Outcome()> run) {
+  CLI::App* command = parent.add_subcommand(text.name, text.summary + kDivider + text.details);
+  command->footer(text.examples + kDivider + text.exit_status);
+  command->callback([&context, run = std::move(run)] { context.chosen = run; });
+  return command;
+}
+
+std::string HelpPage::make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const {
+  std::string about = app->get_description();
+  std::string page = FullName(app) + " - " + Part(about, 0) + "\n\nSYNOPSIS\n" + Synopsis(app);
+  if (std::string details = Part(about, 1); !details.empty()) page += "\nDESCRIPTION\n" + Indented(details, "  ");
+  page += Commands(app) + Arguments(app);
+  const CLI::App* root = app;
+  while (root->get_parent()) root = root->get_parent();
+  if (root != app)
+    if (std::string own = OptionEntries(app); !own.empty()) page += "\nOPTIONS\n" + own;
+  page += "\nGLOBAL OPTIONS (before or after the command)\n" + OptionEntries(root);
+  if (std::string examples = Part(app->get_footer(), 0); !examples.empty())
+    page += "\nEXAMPLES\n" + Indented(examples, "  $ ");
+  return page + ExitStatus(Part(app->get_footer(), 1)) + Environment();
+}
+
+}  // namespace ratchet::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "cli/context.h"
+
+namespace ratchet::cli {
+
+// What a command's help page says, beside its options.
+struct CommandText {
+  std::string name;
+  std::string summary;   // a few words, no full stop
+  std::string details;   // whole sentences; lines are wrapped where they stand
+  std::string examples;  // shell lines, one a line, without prompt
+  std::string exit_status = {};  // in place of the common meanings, where a command says more
+};
+
+// Adds a command that does something: `run` is what it does. The returned App takes the options.
+CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text, std::function<Outcome()> run);
+// Adds a word under which commands stand ("run", "model").
+CLI::App* AddGroup(CLI::App& root, const std::string& name, const std::string& summary, const std::string& details);
+
+// Man-page layout for every command: synopsis, description, arguments, options, commands, examples, exit status,
+// environment. Inherited by sub-commands.
+class HelpPage final : public CLI::FormatterBase {
+ public:
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override;
+};
+
+}  // namespace ratchet::cli

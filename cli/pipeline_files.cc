@@ -1,0 +1,93 @@
+#include "cli/pipeline_files.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "cli/upload.h"
+
+namespace ratchet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kSpecLimitBytes = 16u << 20;    // beyond this the server refuses in any case
+constexpr size_t kParsedSpecBytes = 1u << 20;    // a larger one is sent as it is
+
+struct SpecOutline {
+  std::string model;
+  std::vector<std::string> command;
+};
+
+SpecOutline Outline(const std::string& text) {
+  SpecOutline outline;
+  if (text.size() > kParsedSpecBytes) return outline;
+  try {
+    YAML::Node root = YAML::Load(text);
+    if (!root.IsMap()) return outline;
+    if (YAML::Node model = root["model"]; model && model.IsScalar()) outline.model = model.Scalar();
+    YAML::Node train = root["train"];
+    if (!train || !train.IsMap()) return outline;
+    YAML::Node command = train["command"];
+    if (!command || !command.IsSequence()) return outline;
+    for (const YAML::Node& word : command)
+      if (word.IsScalar()) outline.command.push_back(word.Scalar());
+  } catch (const YAML::Exception&) {
+    // The server has the better parser for telling what is wrong and where.
+  }
+  return outline;
+}
+
+// True for a relative path that stays below its folder.
+bool StaysBelow(const fs::path& path) {
+  if (path.empty() || path.is_absolute()) return false;
+  for (const fs::path& part : path)
+    if (part == "..") return false;
+  return true;
+}
+
+}  // namespace
+
+Result<SpecFile> ReadSpecFile(const std::string& path) {
+  RATCHET_ASSIGN(auto input, InputFile::Open(path));
+  SpecFile spec;
+  RATCHET_ASSIGN(spec.text, input->ReadAll(kSpecLimitBytes));
+  SpecOutline outline = Outline(spec.text);
+  spec.model = outline.model;
+  if (path == "-") return spec;
+  fs::path folder = fs::path(path).parent_path();
+  for (const std::string& word : outline.command) {
+    std::error_code error;
+    fs::path file = folder / word;
+    if (!StaysBelow(word) || !fs::is_regular_file(fs::symlink_status(file, error)) || error) continue;
+    auto content = SystemFiles().Read(file.string(), kCommandFileLimitBytes);
+    if (!content && content.error().code == ErrorCode::kTooLarge)
+      return Fail(ErrorCode::kTooLarge, "send", file.string(), "a file of train.command may have 1 MiB at most",
+                  "Read large files from a fixed place in the program instead");
+    RATCHET_TRY(content);
+    spec.files[word] = std::move(*content);
+  }
+  return spec;
+}
+
+RequestBody SpecRequest(const SpecFile& spec) {
+  if (spec.files.empty()) return {.text = spec.text, .content_type = "application/yaml", .idempotency_key = {}};
+  Json body{{"spec", spec.text}, {"files", Json::object()}};
+  for (const auto& [name, content] : spec.files) body["files"][name] = Base64(content);
+  return {.text = body.dump(-1, ' ', false, Json::error_handler_t::replace), .idempotency_key = {}};
+}
+
+std::string Base64(std::string_view bytes) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    std::uint32_t group = 0;
+    size_t have = std::min<size_t>(3, bytes.size() - at);
+    for (size_t i = 0; i < 3; ++i) group = (group << 8) | (i < have ? static_cast<unsigned char>(bytes[at + i]) : 0);
+    for (size_t i = 0; i < 4; ++i) out += i <= have ? kDigits[(group >> (18 - 6 * i)) & 63] : '=';
+  }
+  return out;
+}
+
+}  // namespace ratchet::cli

@@ -1,0 +1,195 @@
+#include "cli/program.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/names.h"
+#include "cli/completion.h"
+#include "cli/help.h"
+#include "cli/human.h"
+
+namespace ratchet::cli {
+namespace {
+
+void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
+  app.add_option("--server", options.server, "Address of ratchetd (default http://127.0.0.1:7300)")
+      ->type_name("URL")
+      ->envname("RATCHET_SERVER");
+  app.add_option("--token", options.token, "Access token; prefer RATCHET_TOKEN")->type_name("TOKEN")->envname(
+      "RATCHET_TOKEN");
+  app.add_option("-o,--output", options.output, "table (for people) or json (the server's own answer)")
+      ->type_name("table|json")
+      ->check(CLI::IsMember({"table", "json"}).name(""));
+  app.add_flag("-q,--quiet", options.quiet, "Say nothing but results and errors: no progress, no confirmations");
+  app.add_flag("--no-color", options.no_color, "No colours, even on a terminal");
+}
+
+// The word of the command line that most likely was meant as a command, with the command it resembles.
+std::string Suggestion(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    std::vector<std::string> known;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : at->get_subcommands({})) {
+      known.push_back(command->get_name());
+      if (command->get_name() == word) next = command;
+    }
+    if (known.empty()) return {};
+    if (next) {
+      at = next;
+      continue;
+    }
+    if (word.starts_with('-')) continue;
+    std::string near = NearestName(word, known);
+    return near.empty() ? "" : fmt::format(" Did you mean '{}'?", near);
+  }
+  return {};
+}
+
+// The command as far as it was understood: "ratchet run start".
+std::string UnderstoodCommand(const CLI::App& app) {
+  std::string name = app.get_name();
+  auto parsed = app.get_subcommands();
+  return parsed.empty() ? name : name + " " + UnderstoodCommand(*parsed.front());
+}
+
+const CLI::App& DeepestParsed(const CLI::App& app) {
+  auto parsed = app.get_subcommands();
+  return parsed.empty() ? app : DeepestParsed(*parsed.front());
+}
+
+std::string Lowered(std::string text) {
+  if (text.size() > 1 && std::isupper(static_cast<unsigned char>(text[0])) &&
+      std::islower(static_cast<unsigned char>(text[1])))
+    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+int UsageFailure(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv, Context& context) {
+  std::string what = error.what();
+  bool in_group = !DeepestParsed(app).get_subcommands({}).empty();
+  if (in_group) what = argc > 1 ? "no such command." + Suggestion(app, argc, argv) : "no command was given.";
+  if (in_group && argc > 1 && std::string(argv[argc - 1]) == DeepestParsed(app).get_name())
+    what = "it needs one more word.";
+  std::string command = UnderstoodCommand(app);
+  context.console.ErrorLine(fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), Lowered(OneLine(what))));
+  context.console.ErrorLine(fmt::format("See '{} --help'.", command));
+  return kExitUsage;
+}
+
+int Report(Context& context, const Error& error) {
+  context.console.ErrorLine(context.console.OnErr(Paint::kRed, "ratchet:") + " " + ErrorText(error));
+  return OutOfReach(error) ? kExitOutOfReach : kExitFailed;
+}
+
+}  // namespace
+
+std::string ErrorText(const Error& error) {
+  std::string text;
+  if (error.details.empty()) {
+    if (error.line > 0) text += fmt::format("line {}: ", error.line);
+    if (!error.field.empty()) text += error.field + ": ";
+  }
+  text += error.Message();
+  for (const FieldError& detail : error.details) {
+    text += "\n  ";
+    if (detail.line > 0) text += fmt::format("line {}: ", detail.line);
+    if (!detail.field.empty()) text += detail.field + ": ";
+    text += detail.detail;
+  }
+  if (!text.ends_with('.') && !text.ends_with('?') && !text.ends_with('!') && error.details.empty()) text += '.';
+  return text;
+}
+
+Result<Client> Context::Connect() const {
+  RATCHET_ASSIGN(ServerUrl url, ParseServerUrl(options.server));
+  return Client(std::move(url), options.token);
+}
+
+void PrintRaw(Console& console, std::string_view body) {
+  console.Out(body);
+  if (!body.ends_with('\n')) console.Out("\n");
+}
+
+void PrintItems(Console& console, const Json& items) {
+  std::string text = "[";
+  for (size_t i = 0; i < items.size(); ++i)
+    text += (i == 0 ? "\n" : ",\n") + items[i].dump(-1, ' ', false, Json::error_handler_t::replace);
+  console.OutLine(text + (items.empty() ? "]" : "\n]"));
+}
+
+Result<VersionedName> ParseVersionedName(std::string_view kind, std::string_view text, VersionIs version_is) {
+  size_t at = text.find('@');
+  VersionedName parsed{.name = std::string(text.substr(0, at))};
+  RATCHET_TRY(CheckName(kind, parsed.name));
+  if (at == std::string_view::npos) {
+    if (version_is == VersionIs::kOptional) return parsed;
+    return Fail(ErrorCode::kInvalid, "read", Quoted(text), "it names no version", fmt::format("Write {}@7", parsed.name));
+  }
+  std::string_view digits = text.substr(at + 1);
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed.version);
+  if (error != std::errc() || end != digits.data() + digits.size() || parsed.version < 1)
+    return Fail(ErrorCode::kInvalid, "read", Quoted(text), "the version is not a whole number from 1",
+                fmt::format("Write {}@7", parsed.name));
+  return parsed;
+}
+
+std::unique_ptr<CLI::App> BuildCommandLine(Context& context) {
+  auto app = std::make_unique<CLI::App>(
+      std::string("train, judge, release and serve models: the command line of Ratchet\x1f") +
+          "Ratchet runs the loop dev, test, retrain, release for every model of a team. A model moves\n"
+          "forward only when a new version is proven better than the live one on rows that its\n"
+          "training never saw; a rollback takes one command and no time.\n\n"
+          "Names are 1 to 64 characters of a-z, 0-9, '-', '_' and '.'; a version is written NAME@7.",
+      "ratchet");
+  app->formatter(std::make_shared<HelpPage>());
+  app->set_help_flag("-h,--help", "Show this page");
+  app->set_version_flag("--version", "ratchet " RATCHET_VERSION, "Show the program's version");
+  app->footer(
+      "ratchet dataset push parcels parcels-1.pack --key id\n"
+      "ratchet pipeline apply parcel-sorter.yaml\n"
+      "ratchet run start parcel-sorter --wait\n"
+      "ratchet predict parcel-sorter photo.png\n"
+      "ratchet rollback parcel-sorter");
+  app->fallthrough();
+  app->require_subcommand(1);
+  AddGlobalOptions(*app, context.options);
+  AddStatusCommand(*app, context);
+  AddDoctorCommand(*app, context);
+  AddPipelineCommands(*app, context);
+  AddRunCommands(*app, context);
+  AddDatasetCommands(*app, context);
+  AddModelCommands(*app, context);
+  AddReleaseCommands(*app, context);
+  AddPredictCommand(*app, context);
+  AddAuditCommands(*app, context);
+  AddCompletionCommand(*app, context);
+  return app;
+}
+
+int RunProgram(int argc, char** argv) {
+  // A server that goes away during an upload is an error to tell, not a reason to die.
+  std::signal(SIGPIPE, SIG_IGN);
+  Context context(LookAround());
+  auto app = BuildCommandLine(context);
+  if (argc > 1 && std::string_view(argv[1]) == kCompleteWord)
+    return PrintCompletions(*app, context, std::vector<std::string>(argv + 2, argv + argc));
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app->exit(error);
+    return UsageFailure(*app, error, argc, argv, context);
+  }
+  context.console.SetQuiet(context.options.quiet);
+  if (context.options.no_color) context.console.ForbidColor();
+  const char* terminal = std::getenv("TERM");
+  context.console.SetDumb(terminal != nullptr && std::string_view(terminal) == "dumb");
+  Outcome outcome = context.chosen();
+  return outcome ? *outcome : Report(context, outcome.error());
+}
+
+}  // namespace ratchet::cli

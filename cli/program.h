@@ -1,0 +1,18 @@
+#pragma once
+
+#include <memory>
+
+#include "cli/context.h"
+
+namespace ratchet::cli {
+
+// The whole command line with every command, its callbacks bound to `context`.
+std::unique_ptr<CLI::App> BuildCommandLine(Context& context);
+
+// Reads the arguments, does what they say, prints what went wrong; returns the exit code.
+int RunProgram(int argc, char** argv);
+
+// The lines that tell of an error. Exposed for tests.
+std::string ErrorText(const Error& error);
+
+}  // namespace ratchet::cli
