@@ -87,6 +87,11 @@ Status SystemFiles::Rename(const std::string& from, const std::string& to) {
   return SyncFolder(fs::path(to).parent_path().string());
 }
 
+Status SystemFiles::Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) != 0 && errno != EEXIST) return FailErrno("link", from + " to " + to, errno);
+  return SyncFolder(fs::path(to).parent_path().string());
+}
+
 Status SystemFiles::MakeFolders(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);

@@ -23,6 +23,8 @@ class Files {
   virtual Status Sync(const std::string& path) = 0;
   // Renames within one file system and fsyncs the target's folder. Replaces an existing file.
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
+  // Makes `to` a second name of the file `from` (a hard link) and fsyncs its folder; fine if `to` is there.
+  virtual Status Link(const std::string& from, const std::string& to) = 0;
   // Makes the folder and its parents; fine if it is there.
   virtual Status MakeFolders(const std::string& path) = 0;
   // Removes a file or a whole folder; fine if it is not there.
@@ -36,6 +38,7 @@ class SystemFiles final : public Files {
   Status WriteAtomic(const std::string& path, std::string_view bytes) override;
   Status Sync(const std::string& path) override;
   Status Rename(const std::string& from, const std::string& to) override;
+  Status Link(const std::string& from, const std::string& to) override;
   Status MakeFolders(const std::string& path) override;
   Status RemoveAll(const std::string& path) override;
 };

@@ -42,6 +42,17 @@ Result<std::string> BlobStore::Adopt(const std::string& path) {
   return sha256;
 }
 
+Result<std::string> BlobStore::Keep(const std::string& path) {
+  RATCHET_ASSIGN(std::string sha256, Sha256File(path));
+  if (Has(sha256)) return sha256;
+  std::string target = PathOf(sha256);
+  RATCHET_TRY(files_.MakeFolders(target.substr(0, target.rfind('/'))));
+  RATCHET_TRY(files_.Sync(path));
+  chmod(path.c_str(), kReadOnly);
+  RATCHET_TRY(files_.Link(path, target));
+  return sha256;
+}
+
 Status BlobStore::AdoptExpected(const std::string& path, const std::string& expected) {
   if (!Exists(path) && Has(expected)) return {};
   RATCHET_ASSIGN(std::string sha256, Adopt(path));

@@ -22,6 +22,9 @@ class BlobStore {
   // As Adopt, for a file whose digest must be `expected`: kCorrupt otherwise. When the file is gone but the blob is
   // there (an adoption that a crash cut short), it is a success.
   Status AdoptExpected(const std::string& path, const std::string& expected);
+  // Puts a file of the same file system into the store under a second name and leaves it where it is: doing it again
+  // after a crash gives the same. The file must not be written any more.
+  Result<std::string> Keep(const std::string& path);
   Result<std::string> Read(const std::string& sha256, std::uint64_t limit_bytes = 64u << 20) const;
   bool Has(const std::string& sha256) const;
   // Where the blob lies, or would lie.

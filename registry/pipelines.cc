@@ -66,6 +66,15 @@ Result<Pipeline> GetPipeline(Db& db, const std::string& name) {
   return ReadPipeline(row);
 }
 
+Result<Json> RevisionFiles(Db& db, const std::string& name, std::int64_t revision) {
+  SQLite::Statement& row =
+      db.Prepare("SELECT files_json FROM pipeline_revisions WHERE pipeline = ? AND revision = ?", name, revision);
+  if (!row.executeStep())
+    return Fail(ErrorCode::kNotFound, "find pipeline revision", name + " revision " + std::to_string(revision),
+                "there is none");
+  return JsonColumn(row, 0);
+}
+
 Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>& after) {
   limit = std::clamp(limit, 1, kMaxPage);
   SQLite::Statement& rows = db.Prepare(
