@@ -10,6 +10,8 @@
 #include "pipeline/spec.h"
 #include "pipeline/step_folder.h"
 #include "registry/blob_store.h"
+#include "registry/models.h"
+#include "registry/runs.h"
 #include "registry/store.h"
 
 namespace ratchet::pipeline {

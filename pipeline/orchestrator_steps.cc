@@ -111,7 +111,8 @@ Result<Json> Orchestrator::PrepareStep(const Run& run, const Attempt& attempt) {
     if (attempt.step != "test") return {};
     RATCHET_ASSIGN(inputs.candidate, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
     RATCHET_ASSIGN(registry::Model model, registry::GetModel(db, run.model));
-    if (model.live) RATCHET_ASSIGN(inputs.live, registry::GetVersion(db, run.model, *model.live));
+    if (!model.live) return {};
+    RATCHET_ASSIGN(inputs.live, registry::GetVersion(db, run.model, *model.live));
     return {};
   }));
   RATCHET_ASSIGN(inputs.dataset_manifest, ParseBlob(blobs_, inputs.dataset.manifest));
