@@ -97,7 +97,7 @@ function versions() {
 function decision(version) {
   const gain = version.score - version.opponent;
   const rows = 11_968;
-  const discordant = Math.round(rows * (0.06 + Math.abs(gain) / 2));
+  const discordant = Math.round(rows * (0.06 + Math.abs(gain) * 1.1));
   const wins = Math.round((discordant + gain * rows) / 2);
   const half = 0.0046;
   const against = version.opponent_kind === 'live' ? `live v${version.version - 1}` : 'the majority baseline';
@@ -128,7 +128,7 @@ function runs() {
     const created_at = version.created_at - 80 * kSecond_us;
     const rejected = version.state === 'rejected';
     return run(version.version, { candidate: version.version, live_at_start: version.version === 1 ? null : version.version - 1, created_at, dataset_version: version.dataset_version,
-      outcome: rejected ? 'rejected' : 'promoted', reason: version.version === 1 ? { kind: 'manual', detail: 'first run' } : undefined ?? { kind: 'new_rows', detail: '5,000 new rows since the last run' },
+      outcome: rejected ? 'rejected' : 'promoted', reason: version.version === 1 ? { kind: 'manual', detail: 'first run' } : { kind: 'new_rows', detail: '5,000 new rows since the last run' },
       summary: rejected ? `v${version.version} was not proven better than the live version and stays out.` : `v${version.version} passed the gate and went live.`,
       steps: chain(created_at, usual, rejected ? 'gate' : 'release', 'succeeded') });
   });
@@ -185,7 +185,11 @@ export function previewRow(number) {
 export function logOf(run, step) {
   const lines = [`[${step}] run ${run.id}, pipeline ${run.pipeline} revision ${run.revision}`, `[${step}] sandbox: landlock, 1 cpu, 2 GiB`];
   if (step === 'train') {
-    for (let epoch = 1; epoch <= 3; ++epoch) for (let at = 0; at <= 880; at += 110) lines.push(`epoch ${epoch}/3 batch ${at}/880 loss ${(1.2 / epoch - at / 2000).toFixed(4)}`);
+    const epochs = { succeeded: 3, failed: 0 }[run.state] ?? 2;
+    for (let epoch = 1; epoch <= epochs; ++epoch) {
+      for (let at = 0; at <= (epoch === 2 && run.state === 'running' ? 400 : 880); at += 80) lines.push(`epoch ${epoch}/3 batch ${at}/880 loss ${(0.9 / epoch - at / 4000).toFixed(4)}`);
+      if (epoch < epochs || run.state === 'succeeded') lines.push(`epoch ${epoch}/3 validation accuracy ${(0.86 + epoch * 0.017).toFixed(4)}, checkpoint saved`);
+    }
     if (run.state === 'failed') lines.push('\u001b[31mallocating 2147483648 bytes failed\u001b[0m');
   }
   return lines.join('\n') + '\n';

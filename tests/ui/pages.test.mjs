@@ -1,0 +1,214 @@
+// Every page of the UI against made-up answers: what it shows, on a desk and on a phone, in light and in dark.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { assertFits, finish, launch, open } from './browser.mjs';
+import { FakeApi } from './fake_api.mjs';
+
+const kPages = ['#/', '#/models/parcel-sorter', '#/models/parcel-sorter/versions/8', '#/models/demand-forecast', '#/runs', '#/runs/11', '#/runs/10', '#/runs/9?step=gate',
+  '#/datasets', '#/datasets/parcels', '#/pipelines', '#/pipelines/parcel-sorter', '#/nowhere'];
+
+let browser;
+let api;
+before(async () => {
+  browser = await launch();
+  api = await new FakeApi().listen();
+});
+after(async () => {
+  await browser?.close();
+  await api?.close();
+});
+
+async function settled(page) {
+  await page.locator('h1').waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('[role="status"] .line').length === 0);
+}
+
+/// The contrast of text and what lies behind it, by WCAG's formula, for every visible piece of text; returns those below AA.
+function lowContrast() {
+  const kLeast = 4.5;
+  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgba(getComputedStyle(at).backgroundColor);
+      if (colour[3] > 0.99) return colour;
+    }
+    return [255, 255, 255, 1];
+  };
+  const bad = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !element.checkVisibility({ opacityProperty: true }) || element.closest('script, noscript, :disabled, svg a, .hidden-label')) continue;
+    const style = getComputedStyle(element);
+    const a = light(rgba(element.closest('svg') ? style.fill : style.color));
+    const b = light(behind(element));
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < kLeast) bad.push(`${contrast.toFixed(2)} ${walker.currentNode.data.trim().slice(0, 40)}`);
+  }
+  return bad;
+}
+
+describe('Pages', () => {
+  for (const hash of kPages) {
+    test(`Page ${hash}, fits a phone and reads well in light and dark`, async () => {
+      for (const scheme of ['light', 'dark']) {
+        const page = await open(browser, api.url + hash, { width: 390, height: 844, scheme });
+        await settled(page);
+        await assertFits(page);
+        assert.deepEqual(await page.evaluate(lowContrast), [], `${scheme}: text below the contrast of WCAG AA`);
+        assert.match(await page.title(), / · Ratchet$/);
+        assert.equal(await page.locator('h1').count(), 1);
+        await finish(page);
+      }
+    });
+  }
+});
+
+describe('Overview', () => {
+  test('Overview, shows models with their live version, health and the latest runs', async () => {
+    const page = await open(browser, api.url);
+    const card = page.locator('article', { hasText: 'parcel-sorter' });
+    await card.getByText('v8 live').waitFor();
+    await card.getByText('0.9127', { exact: true }).waitFor();
+    await card.getByText('v9 rejected').waitFor();
+    assert.match(await card.getByRole('img').getAttribute('aria-label'), /v1 0\.8012.*v9 0\.6803/);
+    const health = page.getByRole('region', { name: 'Health' });
+    await health.getByText('ratchetd 0.1.0').waitFor();
+    await health.getByText('sandbox: landlock · 3 recipes').waitFor();
+    const latest = page.getByRole('table', { name: 'Latest runs' });
+    assert.equal(await latest.getByRole('row').count(), 7);
+    await page.getByText('1 active').waitFor();
+    await finish(page);
+  });
+});
+
+describe('Model page', () => {
+  test('Model, shows the newest decision first and another one when its version is chosen', async () => {
+    const page = await open(browser, `${api.url}#/models/parcel-sorter`);
+    await page.getByRole('heading', { name: 'Decision on v9' }).waitFor();
+    await page.getByText('v9 is worse than live v8 by 0.2336 accuracy on 11968 holdout rows: it stays out.').waitFor();
+    await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
+    await page.getByRole('table', { name: /Versions of parcel-sorter/ }).getByRole('link', { name: 'v6', exact: true }).click();
+    await page.getByRole('heading', { name: 'Decision on v6' }).waitFor();
+    await page.getByText('about 48,200 further holdout rows').waitFor();
+    assert.match(page.url(), /#\/models\/parcel-sorter\/versions\/6$/);
+    await finish(page);
+  });
+
+  test('Model, draws every version and marks the live one', async () => {
+    const page = await open(browser, `${api.url}#/models/parcel-sorter`);
+    const chart = page.getByRole('group', { name: 'accuracy by version' });
+    await chart.waitFor();
+    assert.equal(await chart.getByRole('link').count(), 9);
+    assert.equal(await chart.locator('circle.point.live').count(), 1);
+    await chart.getByRole('link', { name: /^v8, live: accuracy 0\.9127/ }).click();
+    await page.getByRole('heading', { name: 'Decision on v8' }).waitFor();
+    await finish(page);
+  });
+
+  test('Model, says so when there is no such model', async () => {
+    const page = await open(browser, `${api.url}#/models/no-such`, { expected: [/404/] });
+    await page.getByRole('alert').getByText('There is no models no-such.').waitFor();
+    await finish(page);
+  });
+
+  test('Model, keeps names with signs in them whole', async () => {
+    const odd = await new FakeApi().listen();
+    odd.world.models.push({ ...odd.world.models[1], name: 'a/b ?#%&<b>é' });
+    odd.world.versions['a/b ?#%&<b>é'] = odd.world.versions['demand-forecast'];
+    odd.world.decisions['a/b ?#%&<b>é'] = odd.world.decisions['demand-forecast'];
+    odd.world.releases['a/b ?#%&<b>é'] = [];
+    const page = await open(browser, odd.url);
+    await page.getByRole('link', { name: 'a/b ?#%&<b>é' }).click();
+    await page.getByRole('heading', { level: 1, name: 'a/b ?#%&<b>é' }).waitFor();
+    await page.getByRole('group', { name: /by version/ }).waitFor();
+    await finish(page);
+    await odd.close();
+  });
+});
+
+describe('Runs', () => {
+  test('Runs, filter by state and pipeline, and keep the filter in the address', async () => {
+    const page = await open(browser, `${api.url}#/runs`);
+    const table = page.getByRole('table', { name: 'Runs, newest first' });
+    await table.waitFor();
+    assert.equal(await table.getByRole('row').count(), 12);
+    await page.getByLabel('State').selectOption('failed');
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
+    assert.match(page.url(), /#\/runs\?state=failed$/);
+    await page.reload();
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
+    await page.getByLabel('State').selectOption('queued');
+    await page.getByText('No run fits').waitFor();
+    await finish(page);
+  });
+
+  test('Run, shows a failed attempt with its class and what to do', async () => {
+    const page = await open(browser, `${api.url}#/runs/10`);
+    const alert = page.getByRole('alert');
+    await alert.getByText('out of memory').waitFor();
+    await alert.getByText('Raise train.limits.memory in the spec').waitFor();
+    assert.equal(await page.getByRole('table', { name: 'Attempts of train' }).getByText('failed').count(), 3);
+    await page.getByLabel('Log text of train').getByText('allocating 2147483648 bytes failed').waitFor();
+    assert.ok(!(await page.getByLabel('Log text of train').textContent()).includes('\u001b'), 'colour codes are left out');
+    await page.getByRole('button', { name: /^validate/ }).click();
+    await page.getByRole('heading', { name: 'Log of validate' }).waitFor();
+    await page.getByRole('button', { name: /^gate/ }).click();
+    await page.getByText('This step was skipped.').waitFor();
+    await finish(page);
+  });
+});
+
+describe('Data and pipelines', () => {
+  test('Dataset, draws pictures of training rows and turns pages', async () => {
+    const page = await open(browser, `${api.url}#/datasets/parcels`);
+    const table = page.getByRole('table', { name: 'Training rows of parcels version 3' });
+    await table.getByLabel('image of row 1', { exact: true }).waitFor();
+    const painted = await table.getByLabel('image of row 1', { exact: true }).evaluate((canvas) => {
+      const { data, width, height } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+      return { width, height, lit: data.filter((value, at) => at % 4 === 0 && value > 100).length };
+    });
+    assert.equal(painted.width, 28);
+    assert.ok(painted.lit > 50, 'the picture is not black');
+    const colours = await table.getByLabel('photo of row 2', { exact: true }).evaluate((canvas) => [...canvas.getContext('2d').getImageData(0, 0, 1, 1).data]);
+    assert.deepEqual(colours, [80, 140, 200, 255], 'three planes make one colour');
+    await page.getByRole('button', { name: 'Next' }).click();
+    await table.getByText('p-00013').waitFor();
+    await page.getByRole('button', { name: 'Back' }).click();
+    await table.getByText('p-00001').waitFor();
+    await page.getByLabel('Version', { exact: true }).selectOption('1');
+    await page.getByRole('table', { name: 'Training rows of parcels version 1' }).waitFor();
+    await finish(page);
+  });
+
+  test('Dataset, never asks for validation or holdout rows', async () => {
+    const asked = api.requests.filter((request) => request.path.endsWith('/rows')).map((request) => request.search);
+    assert.ok(asked.length > 0);
+    assert.deepEqual(asked.filter((search) => /split|holdout|validation/.test(search)), []);
+  });
+
+  test('Pipeline, shows its spec and starts a run', async () => {
+    const own = await new FakeApi().listen();
+    const page = await open(browser, `${own.url}#/pipelines/parcel-sorter`);
+    await page.getByLabel('Spec of parcel-sorter').getByText('recipe: vision.classifier').waitFor();
+    await page.getByRole('button', { name: 'Run now' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Run 12' }).waitFor();
+    await page.getByText('manual: started from the web page').waitFor();
+    const post = own.requests.find((request) => request.method === 'POST');
+    assert.equal(post.path, '/api/v1/pipelines/parcel-sorter/runs');
+    assert.match(post.headers['idempotency-key'], /^[0-9a-f]{32}$/);
+    await finish(page);
+    await own.close();
+  });
+});
