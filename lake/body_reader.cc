@@ -43,8 +43,10 @@ Status CheckColumnNames(const std::vector<std::string>& pushed, const Schema& da
   std::string cause = "the columns differ from the dataset's:";
   if (!missing.empty()) cause += " it lacks " + NameList(missing);
   if (!extra.empty()) cause += std::string(missing.empty() ? "" : ";") + " the dataset has no " + NameList(extra);
-  return DataFault(0, missing.empty() ? extra.front() : missing.front(), std::move(cause),
-                   "Push just the dataset's columns (in any order), or make a new dataset");
+  auto failure =
+      DataFault(0, "", std::move(cause), "Push just the dataset's columns (in any order), or make a new dataset");
+  failure.error().field = missing.empty() ? extra.front() : missing.front();
+  return failure;
 }
 
 std::string TypeHint(ColumnType type, bool inferred) {

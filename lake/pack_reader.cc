@@ -233,6 +233,9 @@ Result<PackHead> ReadPackHead(SqliteFile& file) {
   if (last != head.rows) {
     return Corrupt(file, "it says " + rows + " rows, but the last one is " + std::to_string(last));
   }
+  if (head.rows == 0) return head;
+  RATCHET_ASSIGN(std::int64_t first, ReadInteger(file, "SELECT min(row) FROM rows"));
+  if (first != 1) return Corrupt(file, "its rows are numbered from " + std::to_string(first) + ", not from 1");
   return head;
 }
 

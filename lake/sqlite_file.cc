@@ -1,5 +1,11 @@
 #include "lake/sqlite_file.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 namespace ratchet::lake {
 namespace {
 
@@ -37,6 +43,30 @@ ErrorCode CodeOf(int code) {
     default:
       return ErrorCode::kInternal;
   }
+}
+
+// The file must be as long as its header says: SQLite would read what was cut off the last page as zeros.
+Status CheckLength(const std::string& path) {
+  auto corrupt = [&](std::string cause) -> Status {
+    return Fail(ErrorCode::kCorrupt, "read pack", path, std::move(cause), "Push the data again");
+  };
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return FailErrno("read pack", path, errno);
+  unsigned char header[32];
+  const ssize_t got = pread(fd, header, sizeof header, 0);
+  const off_t size = lseek(fd, 0, SEEK_END);
+  close(fd);
+  if (got < static_cast<ssize_t>(sizeof header) || std::memcmp(header, "SQLite format 3", 16) != 0) {
+    return corrupt("it is no SQLite file, and so no pack");
+  }
+  const std::int64_t page_bytes = header[16] == 0 && header[17] == 1 ? 65536 : header[16] << 8 | header[17];
+  std::int64_t pages = 0;
+  for (int i = 28; i < 32; ++i) pages = pages << 8 | header[i];
+  if (size != pages * page_bytes) {
+    return corrupt("it has " + std::to_string(size) + " bytes where its header says " +
+                   std::to_string(pages * page_bytes));
+  }
+  return {};
 }
 
 }  // namespace
@@ -95,6 +125,7 @@ Result<std::unique_ptr<SqliteFile>> SqliteFile::Open(const std::string& path, Mo
   std::unique_ptr<SqliteFile> file(new SqliteFile(path, mode));
   sqlite3* database = nullptr;
   const bool create = mode == Mode::kCreate;
+  if (!create) RATCHET_TRY(CheckLength(path));
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   flags |= create ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
   int code = sqlite3_open_v2((create ? path : Address(path)).c_str(), &database, flags, nullptr);
