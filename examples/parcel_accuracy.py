@@ -50,7 +50,8 @@ def main():
     parser.add_argument("--from", dest="folder", default=None)
     options = parser.parse_args()
     url = options.serve or serve_url()
-    photos, labels = fashion_mnist.read_photos(options.folder or fashion_mnist.package_folder(), test=True)
+    pixels, labels = fashion_mnist.load(options.folder or fashion_mnist.package_folder(), test=True)
+    photos = [fashion_mnist.photo(pixels, index) for index in range(len(labels))]
     wanted = dict([options.at_least.split(":")]) if options.at_least else {}
     for version in options.versions.split(","):
         share = accuracy(url, options.model, version, photos, labels)

@@ -1,0 +1,36 @@
+# Which distribution packages Ratchet needs, and how to install those that are missing. Sourced by ./quickstart and ./check.
+# Works on Debian 12 and 13.
+
+build_packages="build-essential cmake ninja-build ccache mold pkg-config git ca-certificates
+  libtorch-dev libsqlitecpp-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev prometheus-cpp-dev libcpp-httplib-dev
+  nlohmann-json3-dev libspdlog-dev libfmt-dev libssl-dev libpng-dev libarchive-dev libsimdjson-dev libzstd-dev
+  zlib1g-dev nodejs python3 dataset-fashion-mnist"
+test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3-torch python3-numpy python3-pytest python3-yaml
+  python3-jsonschema chromium procps"
+
+# Debian 12's default Boost is 1.74; the 1.81 beside it is what the house is built with.
+boost_package() {
+  if apt-cache show libboost1.81-dev >/dev/null 2>&1; then echo libboost1.81-dev; else echo libboost-dev; fi
+}
+
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
+# install_packages NAME…: installs what is missing and says so first; uses sudo where not root.
+install_packages() {
+  command -v apt-get >/dev/null || { echo "This needs Debian's apt-get; see README.md for the list of packages." >&2; return 1; }
+  local missing="" name
+  for name in "$@"; do is_installed "$name" || missing="$missing $name"; done
+  # Node.js from elsewhere brings its own npm, which the distribution's would conflict with.
+  command -v npm >/dev/null || missing="$missing npm"
+  # Either Boost will do; which one the distribution has is known only after its lists are there.
+  local boost=""
+  is_installed libboost1.81-dev || is_installed libboost-dev || boost=yes
+  [ -z "$missing$boost" ] && return 0
+  local sudo=""
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq || return 1
+  [ -z "$boost" ] || missing="$missing $(boost_package)"
+  echo "Installing from the distribution:$missing"
+  # shellcheck disable=SC2086
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
