@@ -194,7 +194,7 @@ export class FakeApi {
 
   rollback(model, { to, reason }) {
     const versions = this.world.versions[model.name];
-    const release = { id: 9, model: model.name, kind: 'rollback', from: model.live, to, epoch: model.epoch + 1, state: 'done', strategy: 'immediate', actor: 'loopback', reason, run: null,
+    const release = { id: 1 + Math.max(0, ...this.world.releases[model.name].map((known) => known.id)), model: model.name, kind: 'rollback', from: model.live, to, epoch: model.epoch + 1, state: 'done', strategy: 'immediate', actor: 'loopback', reason, run: null,
       created_at: Date.now() * 1000, ended_at: Date.now() * 1000, took_ms: 17, error: null };
     for (const version of versions) if (version.version === model.live) version.state = 'previous';
     for (const version of versions) if (version.version === to) version.state = 'live';

@@ -13,6 +13,8 @@ const kMostPages = 20;
 export class Resource<T> {
   data = $state.raw<T | undefined>();
   problem = $state.raw<Problem | undefined>();
+  /// When the data came, by this browser's clock.
+  fetched_ms = $state(0);
 
   #address: string | null = null;
   #abort: AbortController | undefined;
@@ -63,6 +65,7 @@ export class Resource<T> {
       const data = await this.#fetch(address, abort.signal);
       if (abort.signal.aborted) return;
       this.data = data;
+      this.fetched_ms = Date.now();
       this.problem = undefined;
     } catch (error) {
       if (abort.signal.aborted) return;

@@ -203,7 +203,7 @@ export interface Release {
   kind: 'promote' | 'rollback' | 'force';
   from: number | null;
   to: number;
-  epoch: number;
+  epoch: number | null;
   state: 'pending' | 'loading' | 'done' | 'failed' | 'aborted';
   strategy: string;
   actor: string;
