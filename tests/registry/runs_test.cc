@@ -1,0 +1,119 @@
+#include "registry/runs.h"
+
+#include "tests/registry/registry_fixture.h"
+
+namespace ratchet::registry {
+namespace {
+
+using RunsTest = RegistryTest;
+
+TEST_F(RunsTest, StartOnTheLatestDatasetVersionWithAllStepsPending) {
+  MakePipeline();
+  PushRows(10);
+  PushRows(5);
+  registry::Run run = StartRunNow();
+  EXPECT_EQ(run.dataset_version, 2);
+  ASSERT_EQ(run.steps.size(), 5u);
+  EXPECT_EQ(run.steps[0].name, "validate");
+  EXPECT_EQ(run.steps[4].name, "release");
+  for (const Step& step : run.steps) EXPECT_EQ(step.state, StepState::kPending);
+}
+
+TEST_F(RunsTest, RefuseToStartWithoutRows) {
+  MakePipeline();
+  auto run = store_->Write([](Db& db) -> Result<registry::Run> {
+    RATCHET_TRY(EnsureDataset(db, 1, "parcels", Json{{"holdout", 0.2}}));
+    return CreateRun(db, 1, {.pipeline = "sorter", .reason = Json::object(), .overrides = Json::object(), .spec = Json::object()});
+  });
+  ASSERT_FALSE(run);
+  EXPECT_EQ(run.error().code, ErrorCode::kConflict);
+  EXPECT_NE(run.error().hint.find("dataset push"), std::string::npos);
+}
+
+TEST_F(RunsTest, NumberTheAttemptsOfAStep) {
+  MakePipeline();
+  PushRows(10);
+  registry::Run run = StartRunNow();
+  auto numbers = store_->Write([&](Db& db) -> Result<std::vector<std::int64_t>> {
+    RATCHET_TRY(StartRun(db, 5, run.id));
+    RATCHET_ASSIGN(Attempt first, StartAttempt(db, 6, run.id, "validate"));
+    RATCHET_TRY(EndAttempt(db, 7, first, AttemptState::kLost, {}));
+    RATCHET_ASSIGN(Attempt second, StartAttempt(db, 8, run.id, "validate"));
+    return std::vector{first.number, second.number};
+  });
+  ASSERT_TRUE(numbers) << numbers.error().Message();
+  EXPECT_EQ(*numbers, (std::vector<std::int64_t>{1, 2}));
+}
+
+TEST_F(RunsTest, RefuseIllegalMovesAndChangeNothing) {
+  MakePipeline();
+  PushRows(10);
+  registry::Run run = StartRunNow();
+  Status moved = store_->Write([&](Db& db) { return EndRun(db, 5, run.id, RunState::kSucceeded, {}); });
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().code, ErrorCode::kConflict);
+  auto again = store_->Read([&](Db& db) { return GetRun(db, run.id); });
+  EXPECT_EQ(again->state, RunState::kQueued);
+}
+
+TEST_F(RunsTest, RetryGoesBackToTheTestWhenTheReleaseFailed) {
+  MakePipeline();
+  PushRows(10);
+  registry::Run run = StartRunNow();
+  auto retried = store_->Write([&](Db& db) -> Result<registry::Run> {
+    RATCHET_TRY(StartRun(db, 5, run.id));
+    for (const char* step : kStepNames) {
+      RATCHET_TRY(MoveStep(db, 5, run.id, step, StepState::kRunning));
+      RATCHET_TRY(MoveStep(db, 6, run.id, step, std::string_view(step) == "release" ? StepState::kFailed : StepState::kSucceeded));
+    }
+    RATCHET_TRY(EndRun(db, 7, run.id, RunState::kFailed, {.outcome = "failed"}));
+    return RetryRun(db, 8, "tester", run.id);
+  });
+  ASSERT_TRUE(retried) << retried.error().Message();
+  EXPECT_EQ(retried->state, RunState::kQueued);
+  EXPECT_EQ(retried->FindStep("train")->state, StepState::kSucceeded);
+  EXPECT_EQ(retried->FindStep("test")->state, StepState::kPending);
+  EXPECT_EQ(retried->FindStep("release")->state, StepState::kPending);
+}
+
+TEST_F(RunsTest, PageNewestFirstByCursor) {
+  MakePipeline();
+  PushRows(10);
+  for (int i = 0; i < 5; ++i) StartRunNow();
+  auto first = store_->Read([](Db& db) -> Result<Page<registry::Run>> { return ListRuns(db, {}, 2, {}); });
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->items.size(), 2u);
+  EXPECT_EQ(first->items[0].id, 5);
+  auto second = store_->Read([&](Db& db) -> Result<Page<registry::Run>> { return ListRuns(db, {}, 10, first->next); });
+  ASSERT_EQ(second->items.size(), 3u);
+  EXPECT_EQ(second->items[0].id, 3);
+  EXPECT_FALSE(second->next);
+}
+
+TEST_F(RunsTest, ADeletedPipelineKeepsItsRunsAndItsNameGoesOnCounting) {
+  MakePipeline();
+  PushRows(10);
+  registry::Run run = StartRunNow();
+  EXPECT_FALSE(store_->Write([](Db& db) { return DeletePipeline(db, 9, "tester", "sorter"); })) << "a run is active";
+  ASSERT_TRUE(store_->Write([&](Db& db) { return EndRun(db, 9, run.id, RunState::kCancelled, {}); }));
+  ASSERT_TRUE(store_->Write([](Db& db) { return DeletePipeline(db, 9, "tester", "sorter"); }));
+  EXPECT_FALSE(store_->Read([](Db& db) { return GetPipeline(db, "sorter"); }));
+  MakePipeline();
+  EXPECT_EQ(store_->Read([](Db& db) { return GetPipeline(db, "sorter"); })->revision, 2);
+}
+
+TEST_F(RunsTest, LeaveAnAuditTrailThatShowsTampering) {
+  MakePipeline();
+  MakePipeline("other");
+  EXPECT_TRUE(store_->Read([](Db& db) { return VerifyAudit(db); }));
+  ASSERT_TRUE(store_->Write([](Db& db) -> Status {
+    db.Exec("UPDATE audit SET actor = 'someone' WHERE id = 1");
+    return {};
+  }));
+  auto verified = store_->Read([](Db& db) { return VerifyAudit(db); });
+  ASSERT_FALSE(verified);
+  EXPECT_EQ(verified.error().code, ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace ratchet::registry
