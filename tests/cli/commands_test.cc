@@ -1,0 +1,222 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/json_fields.h"
+#include "cli/upload.h"
+#include "tests/cli/fake_server.h"
+#include "tests/cli/program_run.h"
+
+namespace ratchet::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr const char* kStatus =
+    R"({"version":"0.1.0","data_dir":"/tmp","started_at":1,"serve":{"url":"SERVE","replicas":[{"id":"r1",)"
+    R"("models":{"sorter":{"epoch":4,"ready":[1,2]}},"seen_at":1}]},"worker":{"state":"ready","sandbox":"landlock",)"
+    R"("recipes":[{"name":"vision.classifier"}]},"counts":{"pipelines":1,"runs_active":0,"models":1,"datasets":1}})";
+constexpr const char* kRelease =
+    R"({"id":9,"model":"sorter","kind":"rollback","from":2,"to":1,"epoch":5,"state":"done","took_ms":12,"error":null})";
+
+TEST(Ratchet, EndsWithTwoWhenTheCommandLineIsWrong) {
+  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
+           {}, {"run"}, {"nothing"}, {"status", "--no-such"}, {"-o", "xml", "status"}, {"run", "show", "0"},
+           {"run", "show", "x"}, {"promote", "m@1"}, {"completion", "fish"}, {"dataset", "push", "x"},
+           {"dataset", "push", "x", "f", "--holdout", "2"}}) {
+    ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
+    EXPECT_EQ(end.code, 2) << testing::PrintToString(words);
+    EXPECT_THAT(end.err, StartsWith("ratchet: ")) << testing::PrintToString(words);
+    EXPECT_THAT(end.err, HasSubstr("--help'"));
+  }
+}
+
+TEST(Ratchet, SuggestsTheNearCommand) {
+  EXPECT_THAT(Ratchet("http://127.0.0.1:1", {"run", "strat"}).err, HasSubstr("Did you mean 'start'?"));
+  EXPECT_THAT(Ratchet("http://127.0.0.1:1", {"pipline", "list"}).err, HasSubstr("Did you mean 'pipeline'?"));
+}
+
+TEST(Ratchet, EndsWithThreeAndAHintWhenTheServerIsOutOfReach) {
+  ProgramEnd end = Ratchet("http://127.0.0.1:1", {"model", "list"});
+  EXPECT_EQ(end.code, 3);
+  EXPECT_THAT(end.err, HasSubstr("ratchetd"));
+  EXPECT_THAT(end.err, HasSubstr("--server"));
+}
+
+TEST(Ratchet, EndsWithOneWhenTheServerRefuses) {
+  FakeServer server;
+  ProgramEnd end = Ratchet(server.Url(), {"model", "show", "nobody"});
+  EXPECT_EQ(end.code, 1);
+  EXPECT_EQ(end.err, "ratchet: There is no such thing.\n");
+  EXPECT_EQ(end.out, "");
+}
+
+TEST(Ratchet, TakesGlobalOptionsBeforeAndAfterTheCommand) {
+  FakeServer server;
+  server.On("GET /api/v1/models", R"({"items":[],"next":null})");
+  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
+           {"-o", "json", "model", "list"}, {"model", "-o", "json", "list"}, {"model", "list", "-o", "json"}}) {
+    words.insert(words.end(), {"--server", server.Url()});
+    EXPECT_EQ(Ratchet("http://127.0.0.1:1", words).out, "[]\n");
+  }
+}
+
+TEST(Ratchet, TakesNamesThatAreCommandsToo) {
+  FakeServer server;
+  server.On("GET /api/v1/models/run", R"({"name":"run","live":null,"previous":null,"latest_version":null})");
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "show", "run"}).code, 0);
+}
+
+TEST(Ratchet, RefusesNamesThatCouldBePaths) {
+  FakeServer server;
+  for (const char* name : {"../etc", "a/b", "A", "", "a b", "%2e%2e"}) {
+    EXPECT_EQ(Ratchet(server.Url(), {"pipeline", "show", name}).code, 1) << name;
+    EXPECT_EQ(Ratchet(server.Url(), {"dataset", "show", name}).code, 1) << name;
+  }
+  EXPECT_TRUE(server.Seen().empty());
+}
+
+TEST(Ratchet, HasAFullHelpPageForEveryCommand) {
+  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
+           {"status"}, {"doctor"}, {"pipeline", "apply"}, {"pipeline", "list"}, {"pipeline", "show"}, {"pipeline", "delete"},
+           {"pipeline", "validate"}, {"run", "start"}, {"run", "list"}, {"run", "show"}, {"run", "logs"}, {"run", "cancel"},
+           {"run", "retry"}, {"dataset", "push"}, {"dataset", "list"}, {"dataset", "show"}, {"dataset", "preview"},
+           {"model", "list"}, {"model", "show"}, {"model", "versions"}, {"model", "diff"}, {"model", "export"}, {"promote"},
+           {"rollback"}, {"predict"}, {"release", "list"}, {"audit", "list"}, {"completion"}}) {
+    words.push_back("--help");
+    ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
+    EXPECT_EQ(end.code, 0);
+    for (const char* section : {"SYNOPSIS", "DESCRIPTION", "GLOBAL OPTIONS", "EXAMPLES", "EXIT STATUS", "ENVIRONMENT"})
+      EXPECT_THAT(end.out, HasSubstr(section)) << testing::PrintToString(words);
+    EXPECT_THAT(end.out, Not(HasSubstr("\x1f")));
+  }
+}
+
+TEST(Status, ShowsThePartsAndPassesJsonThrough) {
+  FakeServer server;
+  server.On("GET /api/v1/status", kStatus);
+  EXPECT_THAT(Ratchet(server.Url(), {"status"}).out, HasSubstr("ready, sandbox landlock, recipes vision.classifier"));
+  EXPECT_EQ(Ratchet(server.Url(), {"status", "-o", "json"}).out, std::string(kStatus) + "\n");
+}
+
+TEST(Doctor, FindsAReplicaInAnotherEpoch) {
+  FakeServer server;
+  std::string status = kStatus;
+  status.replace(status.find("SERVE"), 5, server.Url());
+  server.On("GET /api/v1/status", status);
+  server.On("GET /readyz", "ok");
+  server.On("GET /v2/health/ready", "{}");
+  server.On("GET /api/v1/models", R"({"items":[{"name":"sorter","live":2,"epoch":5}],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 1);
+  EXPECT_THAT(end.out, HasSubstr("replica r1 holds epoch 4 of sorter, the control plane is at 5"));
+  EXPECT_THAT(end.out, HasSubstr("ok    sandbox     landlock"));
+}
+
+TEST(Doctor, EndsWithThreeWhenTheServerIsOutOfReach) {
+  ProgramEnd end = Ratchet("http://127.0.0.1:1", {"doctor", "-o", "json"});
+  EXPECT_EQ(end.code, 3);
+  EXPECT_EQ(TextField(ParseJson(end.out).at(0), "state"), "fail");
+}
+
+TEST(DatasetPush, StreamsTheFileAndSaysWhatWasAdded) {
+  FakeServer server;
+  server.On("POST /api/v1/datasets/churn/versions",
+            R"({"dataset":"churn","version":2,"rows_added":{"train":7,"validation":1,"holdout":2},"bytes_added":2048})", 201);
+  TemporaryFolder folder;
+  WriteWhole(folder / "rows.csv", "a,b\n1,2\n");
+  ProgramEnd end = Ratchet(server.Url(), {"dataset", "push", "churn", folder / "rows.csv", "--key", "a b", "--holdout", "0.2"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, StartsWith("churn@2: 10 rows added (train 7, validation 1, holdout 2), 2.0 KiB in "));
+  SeenRequest seen = server.Seen().at(0);
+  EXPECT_EQ(seen.target, "/api/v1/datasets/churn/versions?key=a%20b&holdout=0.2");
+  EXPECT_EQ(seen.body, "a,b\n1,2\n");
+  EXPECT_EQ(seen.content_type, "text/csv");
+  EXPECT_EQ(seen.idempotency_key.size(), 32u);
+}
+
+TEST(DatasetPush, TakesStandardInputWithAFormatOnly) {
+  FakeServer server;
+  server.On("POST /api/v1/datasets/d/versions", R"({"dataset":"d","version":1})", 201);
+  EXPECT_THAT(Ratchet(server.Url(), {"dataset", "push", "d", "-"}, "{}").err, HasSubstr("--format"));
+  EXPECT_EQ(Ratchet(server.Url(), {"dataset", "push", "d", "-", "--format", "jsonl"}, "{\"a\":1}\n").code, 0);
+  EXPECT_EQ(server.Seen().at(0).body, "{\"a\":1}\n");
+  EXPECT_EQ(server.Seen().at(0).content_type, "application/x-ndjson");
+}
+
+TEST(DetectRowFormat, GoesByTheNameThenTheBytes) {
+  EXPECT_EQ(DetectRowFormat("a.jsonl", ""), RowFormat::kJsonLines);
+  EXPECT_EQ(DetectRowFormat("a.pack", ""), RowFormat::kPack);
+  EXPECT_EQ(DetectRowFormat("a.csv", "SQLite format 3"), RowFormat::kPack);
+  EXPECT_EQ(DetectRowFormat("a", " {\"a\":1}"), RowFormat::kJsonLines);
+  EXPECT_EQ(DetectRowFormat("a", "x,y\n"), RowFormat::kCsv);
+  EXPECT_FALSE(DetectRowFormat("a.csv.gz", "\x1f\x8b"));
+}
+
+TEST(Rollback, PrintsFromToAndHowLong) {
+  FakeServer server;
+  server.On("POST /api/v1/models/sorter/rollback", kRelease);
+  ProgramEnd end = Ratchet(server.Url(), {"rollback", "sorter", "--to", "1", "--reason", "wrong labels"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, StartsWith("sorter: @2 → @1 in 12 ms, "));
+  EXPECT_THAT(end.out, HasSubstr("round trip (release 9)"));
+  EXPECT_EQ(server.Seen().at(0).body, R"({"to":1,"reason":"wrong labels"})");
+}
+
+TEST(Promote, WaitsForTheReleaseAndTellsItsFailure) {
+  FakeServer server;
+  server.On("POST /api/v1/models/sorter/promote",
+            R"({"id":9,"model":"sorter","kind":"force","from":1,"to":3,"state":"loading"})");
+  server.On("GET /api/v1/models/sorter/releases",
+            R"({"items":[{"id":9,"kind":"force","from":1,"to":3,"state":"loading"}],"next":null})");
+  server.On("GET /api/v1/models/sorter/releases",
+            R"({"items":[{"id":9,"kind":"force","from":1,"to":3,"state":"failed","error":"the bundle does not load"}],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"promote", "sorter@3", "--force", "--reason", "try"});
+  EXPECT_EQ(end.code, 1);
+  EXPECT_THAT(end.err, HasSubstr("the bundle does not load"));
+  EXPECT_EQ(server.Seen().at(0).body, R"({"version":3,"reason":"try","force":true})");
+}
+
+TEST(ModelDiff, MarksWhatDiffers) {
+  FakeServer server;
+  auto version = [](int number, const char* rate, const char* score) {
+    return std::string(R"({"model":"m","version":)") + std::to_string(number) + R"(,"metric":"accuracy","score":)" + score +
+           R"(,"recipe":"r","dataset":"d","dataset_version":1,"run":4,"manifest":{"lineage":{"params":{"epochs":3,"learning_rate":)" +
+           rate + "}}}}";
+  };
+  server.On("GET /api/v1/models/m/versions/1", version(1, "0.1", "0.5"));
+  server.On("GET /api/v1/models/m/versions/2", version(2, "0.01", "0.75"));
+  std::string out = Ratchet(server.Url(), {"model", "diff", "m@1", "m@2"}).out;
+  EXPECT_THAT(out, testing::ContainsRegex("≠ +params.learning_rate +0.1 +0.01\n"));
+  EXPECT_THAT(out, testing::ContainsRegex("≠ +accuracy +0.5000 +0.7500\n"));
+  EXPECT_THAT(out, testing::ContainsRegex("\n   +params.epochs +3 +3\n"));
+}
+
+TEST(ModelExport, WritesTheWholeBundleOrNothing) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/1/bundle", std::string("tar\0bytes", 9), 200, "application/x-tar");
+  TemporaryFolder folder;
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "export", "m@1", folder / "m.tar"}).code, 0);
+  EXPECT_EQ(ReadWhole(folder / "m.tar"), std::string("tar\0bytes", 9));
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "export", "m@2", folder / "n.tar"}).code, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "n.tar"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "n.tar.part"));
+}
+
+TEST(DatasetPreview, ShowsBlobsBySize) {
+  FakeServer server;
+  server.On("GET /api/v1/datasets/p", R"({"name":"p","latest_version":3,"schema":[{"name":"id","type":"text"},
+            {"name":"image","type":"blob","shape":[1,2,2]},{"name":"n","type":"integer"}]})");
+  server.On("GET /api/v1/datasets/p/versions/3/rows", R"({"columns":["id","image","n"],"items":[["a","AAECAw==",7]],"next":null})");
+  EXPECT_EQ(Ratchet(server.Url(), {"dataset", "preview", "p"}).out, "id  image      n\na   <4 bytes>  7\n");
+}
+
+TEST(Audit, ListsEntries) {
+  FakeServer server;
+  server.On("GET /api/v1/audit", R"({"items":[{"id":1,"at":1,"actor":"loopback","action":"promote","subject":"m@1","detail":"x"}],"next":null})");
+  EXPECT_THAT(Ratchet(server.Url(), {"audit", "list"}).out, HasSubstr("loopback  promote  m@1      x"));
+}
+
+}  // namespace
+}  // namespace ratchet::cli
