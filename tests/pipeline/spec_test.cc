@@ -1,0 +1,430 @@
+#include "pipeline/spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <random>
+#include <string>
+
+#include "pipeline/spec_recipe.h"
+
+namespace ratchet::pipeline {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+const std::string kFull = R"(# how parcels are sorted
+model: parcel-sorter
+data:
+  dataset: parcels
+  target: label
+  split: {validation: 0.1, holdout: 0.25, key: id}
+  expect:
+    - {column: label, in: [0, 1, 2]}
+    - {column: price, min: 0, max: 1e3, missing_at_most: 0.01}
+    - {column: id, not_null: true, unique: true, matches: "^[a-z]+$"}
+train:
+  recipe: vision.classifier
+  params: {epochs: 3, learning_rate: 1e-3, name: "3", quote: 'it''s "é"', deep: {widths: [1, 2.5]}, fast: true}
+  seed: 18446744073709551615
+  limits: {cpus: 2, memory: 2GiB, time: 30m, disk: 500MB, attempts: 5}
+test:
+  metric: accuracy
+  slices: [label]
+gate:
+  better_by: 0.01
+  confidence: 0.99
+  baseline: majority
+release: {strategy: immediate, approval: auto}
+retrain:
+  new_rows: 5000
+)";
+
+const std::string kLeast = "model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\n";
+
+TEST(ParseSpec, ReadsEveryKey) {
+  auto spec = ParseSpec(kFull);
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->model, "parcel-sorter");
+  EXPECT_EQ(spec->data.dataset, "parcels");
+  EXPECT_EQ(spec->data.target, "label");
+  EXPECT_EQ(spec->data.split->holdout, 0.25);
+  EXPECT_EQ(spec->data.split->key, "id");
+  EXPECT_EQ(spec->data.expect.dump(),
+            R"([{"column":"label","in":[0,1,2]},{"column":"price","max":1000.0,"min":0,"missing_at_most":0.01},)"
+            R"({"column":"id","matches":"^[a-z]+$","not_null":true,"unique":true}])");
+  EXPECT_EQ(spec->train.recipe, "vision.classifier");
+  EXPECT_FALSE(spec->train.command);
+  EXPECT_EQ(
+      spec->train.params.dump(),
+      R"({"deep":{"widths":[1,2.5]},"epochs":3,"fast":true,"learning_rate":0.001,"name":"3","quote":"it's \"é\""})");
+  EXPECT_EQ(spec->train.seed, 18446744073709551615u);
+  EXPECT_EQ(spec->train.limits.cpus, 2);
+  EXPECT_EQ(spec->train.limits.memory_bytes, 2LL << 30);
+  EXPECT_EQ(spec->train.limits.time_s, 1800);
+  EXPECT_EQ(spec->train.limits.disk_bytes, 500'000'000);
+  EXPECT_EQ(spec->train.limits.attempts, 5);
+  EXPECT_EQ(spec->test.metric, "accuracy");
+  EXPECT_EQ(spec->test.slices, std::vector<std::string>{"label"});
+  EXPECT_EQ(spec->gate.better_by, 0.01);
+  EXPECT_EQ(spec->gate.confidence, 0.99);
+  EXPECT_EQ(spec->gate.baseline, "majority");
+  EXPECT_EQ(spec->retrain.new_rows, 5000);
+}
+
+TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
+  auto spec = ParseSpec(kLeast + "test:\ngate:\n");
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(
+      SpecToJson(*spec).dump(),
+      R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95},)"
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"test":{"slices":[]},)"
+      R"("train":{"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
+      R"("recipe":"a.b","seed":0}})");
+}
+
+TEST(ParseSpec, TakesCommandsWithNumbersAsWords) {
+  auto spec =
+      ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [python3, train.py, --epochs, 3]}\n");
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(*spec->train.command, (std::vector<std::string>{"python3", "train.py", "--epochs", "3"}));
+}
+
+TEST(ParseSpec, TakesJsonCrlfTabsInJsonAndAByteOrderMark) {
+  std::string json_text = SpecToJson(*ParseSpec(kFull)).dump(1, '\t');
+  auto from_json = ParseSpec(json_text);
+  ASSERT_TRUE(from_json) << from_json.error().Message();
+  std::string crlf = "\xEF\xBB\xBF";
+  for (char c : kFull) crlf += c == '\n' ? "\r\n" : std::string(1, c);
+  auto from_crlf = ParseSpec(crlf);
+  ASSERT_TRUE(from_crlf) << from_crlf.error().Message();
+  EXPECT_EQ(SpecToJson(*from_json), SpecToJson(*ParseSpec(kFull)));
+  EXPECT_EQ(SpecToJson(*from_crlf), SpecToJson(*ParseSpec(kFull)));
+}
+
+TEST(ParseSpec, ExpandsAliases) {
+  auto spec = ParseSpec("model: &n m\ndata: {dataset: *n, target: t}\ntrain: {recipe: a.b}\n");
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->data.dataset, "m");
+}
+
+// One change of the full spec, and the fault it makes: where and what is said.
+struct Fault {
+  std::string from, to, field;
+  int line;
+  std::string says;
+};
+
+const Fault kFaults[] = {
+    {"model: parcel-sorter", "modle: parcel-sorter", "modle", 2, "did you mean 'model'?"},
+    {"model: parcel-sorter", "model: ../etc", "model", 2, "a character that is not allowed"},
+    {"model: parcel-sorter", "model: 7", "model", 2, "must be text, not '7'; put it in quotes"},
+    {"model: parcel-sorter", "model: [a]", "model", 2, "must be text, not a list"},
+    {"model: parcel-sorter", "model:", "model", 2, "is missing"},
+    {"dataset: parcels", "datset: parcels", "data.datset", 4, "did you mean 'dataset'?"},
+    {"dataset: parcels", "dataset: ''", "data.dataset", 4, "it is empty"},
+    {"target: label", "target: row", "data.target", 5, "taken for the row number"},
+    {"holdout: 0.25", "holdout: 0.95", "data.split.holdout", 6, "together must be below 1"},
+    {"holdout: 0.25", "holdout: 1", "data.split.holdout", 6, "a share above 0 and below 1, not '1'"},
+    {"holdout: 0.25", "holdout: .nan", "data.split.holdout", 6, "not '.nan'"},
+    {"holdout: 0.25", "holdout: '0.25'", "data.split.holdout", 6, "a share"},
+    {"key: id", "by_time: ts", "data.split.by_time", 6, "not available in this version"},
+    {"in: [0, 1, 2]", "in: []", "data.expect[0].in", 8, "a list of the allowed values"},
+    {"in: [0, 1, 2]", "inn: [0]", "data.expect[0].inn", 8, "did you mean 'in'?"},
+    {", in: [0, 1, 2]", "", "data.expect[0].column", 8, "nothing that is expected of it"},
+    {"max: 1e3", "max: -1", "data.expect[1].max", 9, "at least min"},
+    {"missing_at_most: 0.01", "missing_at_most: 2", "data.expect[1].missing_at_most", 9, "a share from 0 to 1"},
+    {"unique: true", "unique: 1", "data.expect[2].unique", 10, "must be true or false"},
+    {"recipe: vision.classifier", "recipe: vision", "train.recipe", 12, "a recipe is written plugin.recipe"},
+    {"recipe: vision.classifier", "command: python3 train.py", "train.command", 12, "must be a list such as"},
+    {"recipe: vision.classifier", "command: []", "train.command", 12, "must have 1 to 256 words"},
+    {"recipe: vision.classifier", "recipe: a.b\n  command: [x]", "train.command", 13, "keep one of the two"},
+    {"  recipe: vision.classifier\n", "", "train.recipe", 12, "is missing"},
+    {"epochs: 3", "epochs: -3", "train.params.epochs", 13, "at least 1"},
+    {"epochs: 3", "epochs: 99999999999999999999", "train.params.epochs", 13, "fits 64 bits"},
+    {"learning_rate: 1e-3", "learning_rate: .inf", "train.params.learning_rate", 13, "finite number"},
+    {"  seed: 18446744073709551615", "  seed: -1", "train.seed", 14, "whole number from 0"},
+    {"  seed: 18446744073709551615", "  sweep: {trials: 8}", "train.sweep", 14, "not available in this version"},
+    {"cpus: 2", "cpus: 0", "train.limits.cpus", 15, "a whole number from 1 to 1024, not '0'"},
+    {"cpus: 2", "cpus: 1.5", "train.limits.cpus", 15, "a whole number"},
+    {"memory: 2GiB", "memory: 2GB2", "train.limits.memory", 15, "the unit 'GB2' is not known"},
+    {"memory: 2GiB", "memory: 12", "train.limits.memory", 15, "from 1MiB"},
+    {"time: 30m", "time: -5", "train.limits.time", 15, "a time from 1s to 30d"},
+    {"attempts: 5", "attempts: 99999999999", "train.limits.attempts", 15, "from 1 to 100"},
+    {"metric: accuracy", "metric: acuracy", "test.metric", 17, "Did you mean 'accuracy'?"},
+    {"slices: [label]", "slices: label", "test.slices", 18, "must be a list such as [label]"},
+    {"slices: [label]", "slices: [a, a]", "test.slices[1]", 18, "for the second time"},
+    {"slices: [label]", "budgets: {}", "test.budgets", 18, "not available in this version"},
+    {"better_by: 0.01", "better_by: -0.01", "gate.better_by", 20, "at least 0"},
+    {"confidence: 0.99", "confidence: 2", "gate.confidence", 21, "0.5 to below 1"},
+    {"baseline: majority", "baseline: majorty", "gate.baseline", 22, "did you mean 'majority'?"},
+    {"baseline: majority", "baseline: most popular", "gate.baseline", 22, "not available in this version"},
+    {"strategy: immediate", "strategy: canary", "release.strategy", 23, "not available in this version"},
+    {"strategy: immediate", "steps: [5%]", "release.steps", 23, "not available in this version"},
+    {"strategy: immediate", "watch: {}", "release.watch", 23, "not available in this version"},
+    {"approval: auto", "approval: manual", "release.approval", 23, "not available in this version"},
+    {"new_rows: 5000", "new_rows: 0", "retrain.new_rows", 25, "a whole number from 1"},
+    {"new_rows: 5000", "schedule: '0 3 * * *'", "retrain.schedule", 25, "not available in this version"},
+    {"new_rows: 5000", "drift: 0.2", "retrain.drift", 25, "not available in this version"},
+    {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
+};
+
+std::string Changed(std::string text, const std::string& from, const std::string& to) {
+  size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST(ParseSpec, NamesPathLineAndWhatIsAllowedForEachFault) {
+  for (const Fault& fault : kFaults) {
+    SCOPED_TRACE(fault.to);
+    auto spec = ParseSpec(Changed(kFull, fault.from, fault.to));
+    ASSERT_FALSE(spec);
+    const Error& error = spec.error();
+    EXPECT_EQ(error.code, ErrorCode::kInvalid);
+    EXPECT_EQ(error.field, fault.field) << error.Message();
+    EXPECT_EQ(error.line, fault.line) << error.Message();
+    ASSERT_FALSE(error.details.empty());
+    EXPECT_THAT(error.details[0].detail, HasSubstr(fault.says));
+  }
+}
+
+TEST(ParseSpec, TellsEveryFaultAtOnce) {
+  auto spec = ParseSpec("modle: x\ndata: {dataset: d}\ngate: {confidence: 2}\nrelease: 3\n");
+  ASSERT_FALSE(spec);
+  std::vector<std::string> fields;
+  for (const FieldError& detail : spec.error().details) fields.push_back(detail.field);
+  EXPECT_THAT(fields,
+              testing::UnorderedElementsAre("modle", "model", "train", "data.target", "gate.confidence", "release"));
+  EXPECT_THAT(spec.error().Message(), HasSubstr("(and 5 more faults)"));
+}
+
+TEST(ParseSpec, RefusesTextThatIsNoSpecWithItsLine) {
+  struct Case {
+    std::string text;
+    int line;
+    std::string says;
+  };
+  const Case cases[] = {
+      {"", 0, "the spec is empty"},
+      {"# only a comment\n", 0, "empty"},
+      {"just words\n", 1, "must be a map"},
+      {"- a\n- b\n", 1, "must be a map"},
+      {kLeast + "model: again\n", 4, "stands twice"},
+      {kLeast + "---\nmodel: b\n", 0, "more than one document"},
+      {"model: !!python/object x\n", 1, "tags"},
+      {"model: !mine {}\n", 1, "tags"},
+      {"{a: 1}: b\n", 1, "a key is a list or a map"},
+      {"model: m\n: x\n", 2, "a key is missing"},
+      {"model: \"open\n", 1, "a quote is never closed"},
+      {kLeast + "test: {metric: 'accuracy}\n", 4, "a quote is never closed"},
+      {kLeast + "test: {metric: \"accuracy\\\"}\n", 4, "a quote is never closed"},
+      {"model: m\ndata: *nothing\n", 2, "not valid YAML"},
+      {"model: &a [*a]\n", 1, ""},
+      {"model: m\ndata:\n\tdataset: d\n", 0, "tab"},
+      {"model: m\ndata: x\xFF\n", 2, "not UTF-8"},
+      {std::string("model: m\ndata: \0\n", 17), 2, "control character"},
+      {"model: m\x1b\n", 1, "control character"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.text);
+    auto spec = ParseSpec(c.text);
+    ASSERT_FALSE(spec);
+    EXPECT_EQ(spec.error().code, ErrorCode::kInvalid);
+    EXPECT_THAT(spec.error().Message(), HasSubstr(c.says));
+    EXPECT_TRUE(c.line == 0 || spec.error().line == c.line) << spec.error().Message();
+  }
+}
+
+std::string Repeated(const std::string& piece, size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) text += piece;
+  text.resize(bytes);
+  return text;
+}
+
+// Every hostile text is refused well within a second (the limit is loose for slow and instrumented builds).
+void ExpectRefusedFast(const std::string& text, ErrorCode code = ErrorCode::kInvalid) {
+  auto start = std::chrono::steady_clock::now();
+  auto spec = ParseSpec(text);
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  ASSERT_FALSE(spec);
+  EXPECT_EQ(spec.error().code, code) << spec.error().Message();
+  EXPECT_LT(took.count(), 5.0) << spec.error().Message();
+}
+
+TEST(ParseSpec, RefusesBombsFast) {
+  std::string laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n";
+  for (int i = 1; i < 30; ++i) {
+    std::string before = "*a" + std::to_string(i - 1), list = before;
+    for (int j = 0; j < 9; ++j) list += ", " + before;
+    laughs += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + list + "]\n";
+  }
+  ExpectRefusedFast(laughs);
+  std::string wide = "a: &a \"" + std::string(100'000, 'x') + "\"\nb: [";
+  for (int i = 0; i < 10'000; ++i) wide += "*a, ";
+  ExpectRefusedFast(wide + "]\n");
+}
+
+TEST(ParseSpec, RefusesDeepAndLongTextFast) {
+  for (const char* piece : {"[",  "{",  "{a: ", "- ",   "? ",   "[[]",   "? - ",  "a: {",  "&a ",         "!",  "!a ",
+                            "*",  "\"", "'",    "|\n",  ">\n ", "a:\n ", "---\n", "...\n", "%YAML 1.2\n", "\t", " ",
+                            "\n", "#",  "[a, ", "a: [", ",",    ":",     ": ",    "]",     "}",           "a"}) {
+    SCOPED_TRACE(piece);
+    ExpectRefusedFast(Repeated(piece, kMaxSpecBytes));
+  }
+  std::string stairs;
+  for (int i = 0; i < 700; ++i) stairs += std::string(static_cast<size_t>(i), ' ') + "a:\n";
+  ExpectRefusedFast(stairs.substr(0, kMaxSpecBytes));
+  ExpectRefusedFast(Repeated("[", 10 << 20), ErrorCode::kTooLarge);
+  ExpectRefusedFast(Repeated("a: {b: [c]}\n", 10 << 20), ErrorCode::kTooLarge);
+}
+
+TEST(ParseSpec, NeverCrashesOnMutatedSpecs) {
+  std::mt19937_64 random(7);
+  const std::string odd = "[]{}:,-#&*!|>'\"%@`?\n\t \r~0.eE+xX\xC3\xA9\xFF";
+  int good = 0;
+  for (int trial = 0; trial < 20'000; ++trial) {
+    std::string text = kFull;
+    for (int change = 1 + static_cast<int>(random() % 4); change > 0; --change) {
+      size_t at = random() % text.size(), length = std::min<size_t>(random() % 12, text.size() - at);
+      switch (random() % 4) {
+        case 0:
+          text[at] = odd[random() % odd.size()];
+          break;
+        case 1:
+          text.erase(at, length);
+          break;
+        case 2:
+          text.insert(random() % text.size(), text.substr(at, length));
+          break;
+        case 3:
+          text.insert(at, 1, odd[random() % odd.size()]);
+          break;
+      }
+    }
+    auto spec = ParseSpec(text);
+    if (spec) {
+      ++good;
+      EXPECT_EQ(SpecToJson(SpecFromJson(SpecToJson(*spec)).value()), SpecToJson(*spec)) << text;
+    } else {
+      EXPECT_FALSE(spec.error().Message().empty());
+    }
+  }
+  EXPECT_GT(good, 500);  // changes in comments and names leave specs good: the mutations are near the grammar
+  EXPECT_LT(good, 19'000);
+}
+
+TEST(SpecToJson, IsTheInverseOfSpecFromJson) {
+  for (const std::string& text : {kFull, kLeast}) {
+    json written = SpecToJson(*ParseSpec(text));
+    auto again = SpecFromJson(written);
+    ASSERT_TRUE(again) << again.error().Message();
+    EXPECT_EQ(SpecToJson(*again), written);
+    EXPECT_EQ(SpecToJson(*ParseSpec(written.dump())), written);
+  }
+}
+
+TEST(SpecFromJson, RefusesWhatTextWouldBeRefusedFor) {
+  json deep = 1;
+  for (int i = 0; i < 5'000; ++i) deep = json::array({deep});
+  EXPECT_FALSE(SpecFromJson(deep));
+  EXPECT_FALSE(SpecFromJson(json::array()));
+  EXPECT_FALSE(SpecFromJson({{"model", 3}}));
+}
+
+TEST(ApplyOverrides, ChangesTheValuesNamed) {
+  auto spec = ApplyOverrides(*ParseSpec(kFull), {{"train.params.epochs", 9},
+                                                 {"train.params.new", {{"a", 1}}},
+                                                 {"train.limits.memory", "1GiB"},
+                                                 {"train.seed", 4},
+                                                 {"gate.confidence", 0.9}});
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->train.params["epochs"], 9);
+  EXPECT_EQ(spec->train.params["new"]["a"], 1);
+  EXPECT_EQ(spec->train.params["learning_rate"], 0.001);
+  EXPECT_EQ(spec->train.limits.memory_bytes, 1LL << 30);
+  EXPECT_EQ(spec->train.seed, 4u);
+  EXPECT_EQ(spec->gate.confidence, 0.9);
+}
+
+TEST(ApplyOverrides, RefusesOtherPathsAndImpossibleValues) {
+  Spec spec = *ParseSpec(kFull);
+  struct Case {
+    json overrides;
+    std::string field, says;
+  };
+  const Case cases[] = {
+      {{{"model", "other"}}, "model", "cannot be set for one run"},
+      {{{"train.recipe", "a.b"}}, "train.recipe", "cannot be set"},
+      {{{"gate.confidense", 0.9}}, "gate.confidense", "did you mean 'gate.confidence'?"},
+      {{{"train.params.epochs.x", 1}}, "train.params.epochs.x", "not a map"},
+      {{{"train.params.", 1}}, "train.params.", "cannot be set"},
+      {{{"train.params.a..b", 1}}, "train.params.a..b", "cannot be set"},
+      {{{"gate.confidence", 2}}, "gate.confidence", "0.5 to below 1"},
+      {{{"train.limits.cpus", "many"}}, "train.limits.cpus", "a whole number"},
+      {{{"train.params.epochs", std::nan("")}}, "train.params.epochs", "finite"},
+  };
+  for (const Case& c : cases) {
+    auto changed = ApplyOverrides(spec, c.overrides);
+    ASSERT_FALSE(changed) << c.field;
+    EXPECT_EQ(changed.error().field, c.field) << changed.error().Message();
+    EXPECT_THAT(changed.error().Message(), HasSubstr(c.says));
+  }
+  EXPECT_FALSE(ApplyOverrides(spec, json::array({1})));
+}
+
+TEST(ParseBytes, ReadsUnitsAndRefusesTheRest) {
+  EXPECT_EQ(ParseBytes("2GiB").value(), 2LL << 30);
+  EXPECT_EQ(ParseBytes("500MB").value(), 500'000'000);
+  EXPECT_EQ(ParseBytes("1048576").value(), 1'048'576);
+  EXPECT_EQ(ParseBytes("1.5 KiB").value(), 1536);
+  for (const char* bad : {"", "GiB", "-1", "1e9", "2gib", "1.2.3", "1.5", "99999999999TiB", "2 GiB x", "nan"})
+    EXPECT_EQ(ParseBytes(bad).error().code, ErrorCode::kInvalid) << bad;
+}
+
+TEST(ParseSeconds, ReadsUnitsAndRefusesTheRest) {
+  EXPECT_EQ(ParseSeconds("30m").value(), 1800);
+  EXPECT_EQ(ParseSeconds("2h").value(), 7200);
+  EXPECT_EQ(ParseSeconds("1.5h").value(), 5400);
+  EXPECT_EQ(ParseSeconds("90").value(), 90);
+  for (const char* bad : {"", "m", "20ms", "1:30", "-5s", "0.5s"})
+    EXPECT_EQ(ParseSeconds(bad).error().code, ErrorCode::kInvalid) << bad;
+}
+
+TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
+  json recipes = json::parse(R"([{"name":"vision.classifier","params":[
+      {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]}])");
+  auto with = [](const std::string& train) {
+    return "model: m\ndata: {dataset: d, target: t}\ntrain:\n  " + train + "\n";
+  };
+  struct Case {
+    std::string train, field, says;
+    int line;
+  };
+  const Case cases[] = {
+      {"recipe: vision.clasifier", "train.recipe", "did you mean 'vision.classifier'?", 4},
+      {"recipe: vision.classifier\n  params: {epoch: 3}", "train.params.epoch", "did you mean 'epochs'?", 5},
+      {"recipe: vision.classifier\n  params: {epochs: 0}", "train.params.epochs", "from 1 to 1000, not '0'", 5},
+      {"recipe: vision.classifier\n  params: {epochs: 1.5}", "train.params.epochs", "of type integer", 5},
+      {"recipe: vision.classifier\n  params:\n    learning_rate: fast", "train.params.learning_rate", "of type real",
+       6},
+  };
+  for (const Case& c : cases) {
+    std::string text = with(c.train);
+    Status status = CheckRecipe(*ParseSpec(text), recipes, text);
+    ASSERT_FALSE(status) << c.train;
+    EXPECT_EQ(status.error().field, c.field);
+    EXPECT_EQ(status.error().line, c.line);
+    EXPECT_THAT(status.error().Message(), HasSubstr(c.says));
+  }
+  EXPECT_TRUE(
+      CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
+  EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
+}
+
+}  // namespace
+}  // namespace ratchet::pipeline
