@@ -1,0 +1,231 @@
+#include "pipeline/spec.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/names.h"
+#include "gate/metrics.h"
+#include "pipeline/spec_reader.h"
+#include "pipeline/spec_tree.h"
+
+namespace ratchet::pipeline {
+namespace {
+
+constexpr std::int64_t kLeastStepBytes = 1LL << 20;
+constexpr std::int64_t kMostStepBytes = 1LL << 50;
+constexpr std::int64_t kMostStepSeconds = 30LL * 86'400;
+constexpr int kMostCpus = 1024;
+constexpr int kMostAttempts = 100;
+constexpr std::int64_t kMostNewRows = 1'000'000'000'000;
+constexpr size_t kMaxColumnBytes = 128;
+constexpr size_t kMaxCommandWords = 256;
+constexpr std::string_view kByteRange = "a size from 1MiB to 1024TiB such as 500MB or 2GiB";
+
+Status Refuse(std::string_view text, std::string cause, std::string hint = {}) {
+  return Fail(ErrorCode::kInvalid, "check the spec", Quoted(text), std::move(cause), std::move(hint));
+}
+
+Status CheckColumn(const std::string& name) {
+  if (name.empty()) return Refuse(name, "a column's name is not empty");
+  if (name.size() > kMaxColumnBytes)
+    return Refuse(name, fmt::format("a column's name has at most {} bytes", kMaxColumnBytes));
+  if (std::ranges::any_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }))
+    return Refuse(name, "a column's name has no control characters");
+  if (name == "row") return Refuse(name, "this name is taken for the row number");
+  return {};
+}
+
+Section::Check NameCheck(std::string kind) {
+  return [kind](const std::string& name) { return CheckName(kind, name); };
+}
+
+bool IsWord(std::string_view word) {
+  return !word.empty() && word.size() <= kMaxNameLength && word[0] >= 'a' && word[0] <= 'z' &&
+         std::ranges::all_of(
+             word, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
+}
+
+Status CheckRecipeName(const std::string& name) {
+  size_t dot = name.find('.');
+  if (dot != std::string::npos && IsWord(std::string_view(name).substr(0, dot)) &&
+      IsWord(std::string_view(name).substr(dot + 1)))
+    return {};
+  return Refuse(name, "a recipe is written plugin.recipe", "For example vision.classifier");
+}
+
+Status CheckMetricName(const std::string& name) {
+  auto metric = gate::FindMetric(name);
+  if (metric) return {};
+  return Refuse(name, metric.error().cause, metric.error().hint);
+}
+
+template <typename Value>
+void Take(Value& into, auto&& read) {
+  if (read) into = std::move(*read);
+}
+
+void ReadSplit(Section split, std::optional<SplitSpec>& into) {
+  SplitSpec read;
+  Take(read.validation,
+       split.Number("validation", "a share of at least 0 and below 1", [](double v) { return v >= 0 && v < 1; }));
+  Take(read.holdout, split.Number("holdout", "a share above 0 and below 1", [](double v) { return v > 0 && v < 1; }));
+  if (read.validation + read.holdout >= 1)
+    split.Fault(split.Has("holdout") ? "holdout" : "validation",
+                fmt::format("validation {} and holdout {} together must be below 1, so that rows are left to train on",
+                            read.validation, read.holdout));
+  read.key = split.Text("key", CheckColumn);
+  into = std::move(read);
+}
+
+void CheckExpectation(Section item, const YamlNode& node) {
+  item.Require("column", "the column that this expectation is about");
+  item.Text("column", CheckColumn);
+  auto any = [](double) { return true; };
+  auto least = item.Number("min", "a number", any), most = item.Number("max", "a number", any);
+  if (least && most && *least > *most) item.Fault("max", fmt::format("must be at least min, which is {}", *least));
+  item.Number("missing_at_most", "a share from 0 to 1", [](double v) { return v >= 0 && v <= 1; });
+  item.Bool("not_null");
+  item.Bool("unique");
+  item.Text("matches", [](const std::string& pattern) {
+    return pattern.empty() || pattern.size() > 1'000 ? Refuse(pattern, "a pattern has 1 to 1,000 bytes") : Status();
+  });
+  const YamlNode* in = item.Find("in");
+  auto is_value = [](const YamlNode& v) {
+    return v.kind == YamlNode::Kind::kQuoted || (v.kind == YamlNode::Kind::kPlain && !JsonFromTree(v).is_discarded());
+  };
+  if (in && (in->kind != YamlNode::Kind::kList || in->items.empty() || !std::ranges::all_of(in->items, is_value)))
+    item.Fault("in", "must be a list of the allowed values such as [red, green]");
+  if (node.kind == YamlNode::Kind::kMap && node.entries.size() < 2 && item.Has("column"))
+    item.Fault(
+        "column",
+        "has nothing that is expected of it; add one of in, min, max, missing_at_most, not_null, unique, matches");
+}
+
+void ReadExpect(Section& data, Faults& faults, nlohmann::json& into) {
+  const YamlNode* list = data.Find("expect");
+  if (!list) return;
+  if (list->kind != YamlNode::Kind::kList)
+    return data.Fault("expect", "must be a list of expectations such as - {column: price, min: 0}");
+  for (size_t i = 0; i < list->items.size(); ++i) {
+    const YamlNode& item = list->items[i];
+    std::string path = data.PathOf(fmt::format("expect[{}]", i));
+    if (item.kind == YamlNode::Kind::kNull) faults.Add(path, item.line, "is empty");
+    CheckExpectation(Section(faults, &item, path, list->line,
+                             {"column", "in", "min", "max", "missing_at_most", "not_null", "unique", "matches"}),
+                     item);
+    into.push_back(JsonFromTree(item));
+  }
+}
+
+void ReadData(Section data, Faults& faults, DataSpec& into) {
+  data.Require("dataset", "the name of a dataset in the lake");
+  data.Require("target", "the column to predict");
+  Take(into.dataset, data.Text("dataset", NameCheck("dataset")));
+  Take(into.target, data.Text("target", CheckColumn));
+  if (data.Has("split")) ReadSplit(data.Child("split", {"validation", "holdout", "key"}, {"by_time"}), into.split);
+  ReadExpect(data, faults, into.expect);
+}
+
+void ReadLimits(Section limits, LimitSpec& into) {
+  Take(into.cpus, limits.Whole("cpus", 1, kMostCpus));
+  Take(into.memory_bytes, limits.Quantity("memory", kLeastStepBytes, kMostStepBytes, kByteRange, ParseBytes));
+  Take(into.disk_bytes, limits.Quantity("disk", kLeastStepBytes, kMostStepBytes, kByteRange, ParseBytes));
+  Take(into.time_s,
+       limits.Quantity("time", 1, kMostStepSeconds, "a time from 1s to 30d such as 90s, 30m or 2h", ParseSeconds));
+  Take(into.attempts, limits.Whole("attempts", 1, kMostAttempts));
+}
+
+// Numbers must be finite and within their type, whatever the trainer makes of them.
+void CheckParam(Section& train, const YamlNode& node, const std::string& path, Faults& faults) {
+  for (size_t i = 0; i < node.items.size(); ++i)
+    CheckParam(train, node.items[i], fmt::format("{}[{}]", path, i), faults);
+  for (const YamlEntry& entry : node.entries)
+    CheckParam(train, entry.node, fmt::format("{}.{}", path, entry.key), faults);
+  if (node.kind != YamlNode::Kind::kPlain) return;
+  nlohmann::json value = JsonFromTree(node);
+  if (value.is_discarded() || (value.is_number_float() && !std::isfinite(value.get<double>())))
+    faults.Add(path, node.line, fmt::format("must be a finite number that fits 64 bits, not {}", Describe(node)));
+  if (path == "train.params.epochs" && value.is_number() && value.get<double>() < 0)
+    faults.Add(path, node.line, fmt::format("must be at least 1, not {}", Describe(node)));
+}
+
+void ReadParams(Section& train, Faults& faults, nlohmann::json& into) {
+  const YamlNode* params = train.Find("params");
+  if (!params) return;
+  if (params->kind != YamlNode::Kind::kMap)
+    return train.Fault("params", fmt::format("must be a map such as {{epochs: 3}}, not {}", Describe(*params)));
+  CheckParam(train, *params, train.PathOf("params"), faults);
+  into = JsonFromTree(*params);
+}
+
+void ReadTrain(Section train, Faults& faults, TrainSpec& into) {
+  if (train.Has("recipe") == train.Has("command"))
+    train.Fault(train.Has("recipe") ? "command" : "recipe",
+                train.Has("recipe") ? "stands beside recipe; keep one of the two"
+                                    : "is missing; name a recipe such as vision.classifier, or give a command");
+  into.recipe = train.Text("recipe", CheckRecipeName);
+  into.command = train.Texts("command", true, "[python3, train.py]");
+  if (into.command && (into.command->empty() || into.command->size() > kMaxCommandWords))
+    train.Fault("command", fmt::format("must have 1 to {} words", kMaxCommandWords));
+  ReadParams(train, faults, into.params);
+  Take(into.seed, train.Unsigned("seed"));
+  ReadLimits(train.Child("limits", {"cpus", "memory", "time", "disk", "attempts"}), into.limits);
+}
+
+void ReadTest(Section test, TestSpec& into) {
+  into.metric = test.Text("metric", CheckMetricName);
+  Take(into.slices, test.Texts("slices", false, "[label]"));
+  for (size_t i = 0; i < into.slices.size(); ++i) {
+    std::string key = fmt::format("slices[{}]", i);
+    if (Status good = CheckColumn(into.slices[i]); !good)
+      test.Fault(key, good.error().subject + ": " + good.error().cause);
+    if (std::find(into.slices.begin(), into.slices.begin() + static_cast<std::ptrdiff_t>(i), into.slices[i]) !=
+        into.slices.begin() + static_cast<std::ptrdiff_t>(i))
+      test.Fault(key, fmt::format("names {} for the second time", Quoted(into.slices[i])));
+  }
+}
+
+void ReadGate(Section gate, GateSpec& into) {
+  Take(into.better_by, gate.Number("better_by", "a number of at least 0", [](double v) { return v >= 0; }));
+  Take(into.confidence, gate.Number("confidence", "a number from 0.5 to below 1, such as 0.95",
+                                    [](double v) { return v >= 0.5 && v < 1; }));
+  Take(into.baseline, gate.OneOf("baseline", {"auto", "majority", "mean"}, {"seasonal naive", "most popular"}));
+}
+
+void ReadRelease(Section release, ReleaseSpec& into) {
+  Take(into.strategy, release.OneOf("strategy", {"immediate"}, {"shadow", "canary", "ab"}));
+  Take(into.approval, release.OneOf("approval", {"auto"}, {"manual"}));
+}
+
+}  // namespace
+
+Result<Spec> SpecFromTree(const YamlNode& tree) {
+  Faults faults;
+  Spec spec;
+  Section root(faults, &tree, "", tree.line, {"model", "data", "train", "test", "gate", "release", "retrain"});
+  if (tree.kind == YamlNode::Kind::kNull) faults.Add("", tree.line, "the spec is empty; begin with 'model: NAME'");
+  root.Require("model", "the model's name");
+  root.Require("data", "the section that names dataset and target");
+  root.Require("train", "the section that names a recipe or a command");
+  Take(spec.model, root.Text("model", NameCheck("model")));
+  if (root.Has("data")) ReadData(root.Child("data", {"dataset", "target", "split", "expect"}), faults, spec.data);
+  if (root.Has("train"))
+    ReadTrain(root.Child("train", {"recipe", "command", "params", "seed", "limits"}, {"sweep"}), faults, spec.train);
+  ReadTest(root.Child("test", {"metric", "slices"}, {"budgets"}), spec.test);
+  ReadGate(root.Child("gate", {"better_by", "confidence", "baseline"}), spec.gate);
+  ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
+  spec.retrain.new_rows = root.Child("retrain", {"new_rows"}, {"schedule", "drift", "live_metric_below"})
+                              .Whole("new_rows", 1, kMostNewRows);
+  if (!faults.Empty()) return std::unexpected(faults.ToError());
+  return spec;
+}
+
+Result<Spec> ParseSpec(std::string_view text) {
+  RATCHET_ASSIGN(YamlNode tree, ParseYamlTree(text));
+  return SpecFromTree(tree);
+}
+
+}  // namespace ratchet::pipeline

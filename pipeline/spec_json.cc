@@ -1,0 +1,111 @@
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "base/names.h"
+#include "pipeline/spec.h"
+#include "pipeline/spec_reader.h"
+#include "pipeline/spec_tree.h"
+
+namespace ratchet::pipeline {
+namespace {
+
+const std::vector<std::string> kOverridable = {"train.seed",        "train.limits.cpus", "train.limits.memory",
+                                               "train.limits.time", "train.limits.disk", "train.limits.attempts",
+                                               "gate.better_by",    "gate.confidence",   "gate.baseline"};
+constexpr std::string_view kParams = "train.params.";
+
+std::vector<std::string> Words(std::string_view path) {
+  std::vector<std::string> words(1);
+  for (char c : path) {
+    if (c == '.')
+      words.emplace_back();
+    else
+      words.back() += c;
+  }
+  return words;
+}
+
+bool MayOverride(const std::string& path) {
+  if (std::ranges::count(kOverridable, path)) return true;
+  return path.starts_with(kParams) && !std::ranges::count(Words(path), std::string());
+}
+
+std::string WhyNot(const std::string& path) {
+  return fmt::format("cannot be set for one run{}; what can: train.params.…, train.seed, train.limits.…, gate.…",
+                     Suggestion(path, kOverridable));
+}
+
+// Sets the value at the path; false where a word of the path stands for something that is no map.
+bool SetAt(nlohmann::json& json, const std::string& path, const nlohmann::json& value) {
+  nlohmann::json* at = &json;
+  for (const std::string& word : Words(path)) {
+    if (!at->is_object() && !at->is_null()) return false;
+    at = &(*at)[word];
+  }
+  *at = value;
+  return true;
+}
+
+}  // namespace
+
+nlohmann::json SpecToJson(const Spec& spec) {
+  nlohmann::json data = {{"dataset", spec.data.dataset}, {"target", spec.data.target}, {"expect", spec.data.expect}};
+  if (spec.data.split) {
+    data["split"] = {{"validation", spec.data.split->validation}, {"holdout", spec.data.split->holdout}};
+    if (spec.data.split->key) data["split"]["key"] = *spec.data.split->key;
+  }
+  const LimitSpec& limits = spec.train.limits;
+  nlohmann::json train = {{"params", spec.train.params},
+                          {"seed", spec.train.seed},
+                          {"limits",
+                           {{"cpus", limits.cpus},
+                            {"memory", limits.memory_bytes},
+                            {"time", limits.time_s},
+                            {"disk", limits.disk_bytes},
+                            {"attempts", limits.attempts}}}};
+  if (spec.train.recipe) train["recipe"] = *spec.train.recipe;
+  if (spec.train.command) train["command"] = *spec.train.command;
+  nlohmann::json test = {{"slices", spec.test.slices}}, retrain = nlohmann::json::object();
+  if (spec.test.metric) test["metric"] = *spec.test.metric;
+  if (spec.retrain.new_rows) retrain["new_rows"] = *spec.retrain.new_rows;
+  return {
+      {"model", spec.model},
+      {"data", std::move(data)},
+      {"train", std::move(train)},
+      {"test", std::move(test)},
+      {"gate",
+       {{"better_by", spec.gate.better_by}, {"confidence", spec.gate.confidence}, {"baseline", spec.gate.baseline}}},
+      {"release", {{"strategy", spec.release.strategy}, {"approval", spec.release.approval}}},
+      {"retrain", std::move(retrain)}};
+}
+
+Result<Spec> SpecFromJson(const nlohmann::json& json) {
+  RATCHET_ASSIGN(YamlNode tree, TreeFromJson(json));
+  return SpecFromTree(tree);
+}
+
+Result<Spec> ApplyOverrides(const Spec& spec, const nlohmann::json& overrides) {
+  Error refused{.code = ErrorCode::kInvalid, .operation = "set values for the run"};
+  if (!overrides.is_object()) {
+    refused.cause = "the overrides are not a map from paths to values";
+    return std::unexpected(std::move(refused));
+  }
+  // Bounds depth and size before anything walks the values.
+  RATCHET_TRY(TreeFromJson(overrides));
+  nlohmann::json json = SpecToJson(spec);
+  for (const auto& [path, value] : overrides.items()) {
+    std::string detail;
+    if (!MayOverride(path))
+      detail = WhyNot(path);
+    else if (!SetAt(json, path, value))
+      detail = "goes through a value that is not a map";
+    if (!detail.empty()) refused.details.push_back({path, 0, detail});
+  }
+  if (refused.details.empty()) return SpecFromJson(json);
+  refused.field = refused.details.front().field;
+  refused.cause = Quoted(refused.field) + " " + refused.details.front().detail;
+  return std::unexpected(std::move(refused));
+}
+
+}  // namespace ratchet::pipeline
