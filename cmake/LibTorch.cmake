@@ -11,6 +11,7 @@ target_compile_options(ratchet_torch_pch PRIVATE -Wno-unused-parameter -Wno-sign
 
 function(ratchet_use_torch target)
   target_link_libraries(${target} PUBLIC ${TORCH_LIBRARIES})
-  target_compile_options(${target} PRIVATE -Wno-unused-parameter -Wno-sign-compare)
+  # The header is made with -fPIC, and an executable's own -fPIE would keep it from being used.
+  target_compile_options(${target} PRIVATE -fPIC -Wno-unused-parameter -Wno-sign-compare)
   target_precompile_headers(${target} REUSE_FROM ratchet_torch_pch)
 endfunction()
