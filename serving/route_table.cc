@@ -47,7 +47,7 @@ Result<Route> ReadRoute(const Json& value) {
   const Json* model = Find(value, "model");
   if (!model || !model->is_string()) return Corrupt("a route must name its model");
   Route route{.model = model->get<std::string>()};
-  RATCHET_TRY(CheckName("model", route.model));
+  if (auto name = CheckName("model", route.model); !name) return Corrupt(name.error().Message());
   RATCHET_ASSIGN(route.epoch, Integer(value, "epoch"));
   RATCHET_ASSIGN(route.live, ReadVersion(value, "live"));
   RATCHET_ASSIGN(route.previous, ReadVersion(value, "previous"));

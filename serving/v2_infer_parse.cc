@@ -258,9 +258,9 @@ Result<std::vector<Tensor>> ReadInputs(const object& root, const Signature& sign
       return Refuse(About(spec) + " is missing, expected " + std::string(registry::DatatypeName(spec.datatype)) + " " +
                     ShapeText(spec.shape));
     }
-    if (found[i]->Rows() != found[0]->Rows()) {
+    if (const std::int64_t rows = i ? inputs[0].Rows() : found[i]->Rows(); found[i]->Rows() != rows) {
       return Refuse(About(spec) + " has " + std::to_string(found[i]->Rows()) + " rows, expected " +
-                    std::to_string(found[0]->Rows()) + " as " + About(signature.inputs[0]) + " has");
+                    std::to_string(rows) + " as " + About(signature.inputs[0]) + " has");
     }
     inputs.push_back(std::move(*found[i]));
   }
