@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const kArgs = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 const kPlaces = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-export const kDeadline_ms = 10_000;
+export const kDeadline_ms = 20_000;
 
 // Installed with the page's own packages.
 const { chromium } = createRequire(fileURLToPath(new URL('../../web/package.json', import.meta.url)))('playwright-core');
