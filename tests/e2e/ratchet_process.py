@@ -1,0 +1,174 @@
+"""A Ratchet of real processes in a folder of its own, and the shortest ways to talk to it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+BUILD = os.environ.get("RATCHET_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release"))
+BIN = os.path.join(BUILD, "bin")
+DEADLINE_S = 120
+
+
+class HttpError(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:500]}")
+        self.status = status
+        self.body = body
+
+    def problem(self):
+        return json.loads(self.body)
+
+
+def http(method, url, body=None, headers=None, timeout=60):
+    """(status, headers, bytes); raises HttpError for 4xx and 5xx."""
+    request = urllib.request.Request(url, data=body, method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        raise HttpError(error.code, error.read().decode("utf-8", "replace")) from None
+
+
+def wait_until(condition, what, deadline_s=DEADLINE_S):
+    """Polls until the condition gives something true, and returns that."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline_s} s: {what}")
+        time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Ratchet:
+    """`start` again after `kill` continues on the same folder."""
+
+    def __init__(self, folder, *flags):
+        self.folder = str(folder)
+        self.data = os.path.join(self.folder, "data")
+        self.flags = flags
+        self.process = None
+        self.url = None
+
+    def start(self):
+        os.makedirs(self.data, exist_ok=True)
+        address = os.path.join(self.data, "address")
+        if os.path.exists(address):
+            os.remove(address)
+        self.log = open(os.path.join(self.folder, "ratchetd.log"), "ab")
+        self.process = subprocess.Popen(
+            [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", "127.0.0.1:0", "--serve-listen", "127.0.0.1:0",
+             *self.flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        wait_until(lambda: os.path.exists(address) or self.process.poll() is not None, "ratchetd listens")
+        if self.process.poll() is not None:
+            raise AssertionError("ratchetd did not start:\n" + self.read_log())
+        with open(address) as file:
+            self.url = "http://" + file.read().strip()
+        wait_until(self.answers, "ratchetd answers")
+        return self
+
+    def answers(self):
+        try:
+            return http("GET", self.url + "/healthz", timeout=5)[0] == 200
+        except (OSError, HttpError):
+            return False
+
+    def read_log(self):
+        with open(os.path.join(self.folder, "ratchetd.log"), errors="replace") as file:
+            return file.read()
+
+    def kill(self, which=signal.SIGKILL):
+        self.process.send_signal(which)
+        self.process.wait(timeout=60)
+
+    def stop(self):
+        """Ends the daemon, and the data plane in case the daemon was killed before it could."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        pid = self.serve_pid()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+    def serve_pid(self):
+        try:
+            with open(os.path.join(self.data, "serve/lock")) as file:
+                pid = int(file.read() or 0)
+        except (OSError, ValueError):
+            return 0
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                return pid if "ratchet-serve" in file.read() and alive(pid) else 0
+        except OSError:
+            return 0
+
+    # ---- HTTP and CLI
+
+    def get(self, path):
+        return json.loads(http("GET", self.url + path)[2])
+
+    def send(self, method, path, body=None, content_type="application/json", headers=None):
+        data = json.dumps(body).encode() if content_type == "application/json" and body is not None else body
+        answer = http(method, self.url + path, data or b"", {"Content-Type": content_type, **(headers or {})}, timeout=300)
+        return json.loads(answer[2] or b"null")
+
+    def cli(self, *arguments, check=True, stdin=None):
+        done = subprocess.run([os.path.join(BIN, "ratchet"), "--server", self.url, *map(str, arguments)], input=stdin,
+                              capture_output=True, text=True, timeout=300)
+        if check and done.returncode != 0:
+            raise AssertionError(f"ratchet {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.read_log()[-3000:]}")
+        return done
+
+    def cli_json(self, *arguments):
+        return json.loads(self.cli("-o", "json", *arguments).stdout)
+
+    # ---- the loop
+
+    def apply(self, name, spec):
+        return self.send("PUT", f"/api/v1/pipelines/{name}", spec.encode(), "application/yaml")
+
+    def push_csv(self, dataset, text, query=""):
+        return self.send("POST", f"/api/v1/datasets/{dataset}/versions{query}", text.encode(), "text/csv")
+
+    def start_run(self, pipeline, **overrides):
+        return self.send("POST", f"/api/v1/pipelines/{pipeline}/runs", {"set": overrides})["id"]
+
+    def wait_for_run(self, run, deadline_s=DEADLINE_S):
+        def ended():
+            record = self.get(f"/api/v1/runs/{run}")
+            return record if record["state"] in ("succeeded", "failed", "cancelled") else None
+        try:
+            return wait_until(ended, f"run {run} ends", deadline_s)
+        except AssertionError:
+            raise AssertionError(json.dumps(self.get(f"/api/v1/runs/{run}"), indent=1) + self.read_log()[-4000:]) from None
+
+    def run(self, pipeline, **overrides):
+        return self.wait_for_run(self.start_run(pipeline, **overrides))
+
+    def live(self, model):
+        return self.get(f"/api/v1/models/{model}")["live"]
+
+    def serve_url(self):
+        return wait_until(lambda: self.get("/api/v1/status")["serve"]["url"], "the data plane has an address")
+
+    def infer(self, model, inputs, version=None):
+        path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/infer"
+        body = json.dumps({"inputs": inputs}).encode()
+        return json.loads(http("POST", self.serve_url() + path, body, {"Content-Type": "application/json"})[2])
