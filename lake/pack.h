@@ -49,6 +49,8 @@ class PackWriter {
   virtual Status Add(std::span<const Cell> row) = 0;  // the same, without owning the bytes
   virtual std::int64_t rows() const = 0;
   virtual Status Finish() = 0;
+  // As Finish(), but the file is complete only, its way to the disk just begun: the caller syncs it.
+  virtual Status FinishUnsynced() = 0;
 };
 
 // Reads rows of one or more packs of the same schema as if they were one, in file order, then row order. One thread.

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/digest.h"
+#include "base/files.h"
 
 namespace ratchet::lake {
 
@@ -26,16 +27,20 @@ Status SplitSink::Add(std::span<const Cell> row) {
 
 Result<IngestResult> SplitSink::Finish() {
   IngestResult result{.schema = schema_};
+  // All packs are on their way to the disk while the digests are made.
+  for (auto& writer : writers_) {
+    if (writer) RATCHET_TRY(writer->FinishUnsynced());
+  }
   for (Split split : {Split::kTrain, Split::kValidation, Split::kHoldout}) {
     auto& writer = writers_[static_cast<std::size_t>(split)];
     if (!writer) continue;
-    RATCHET_TRY(writer->Finish());
     IngestedPack pack{.split = split, .path = folder_ + "/" + std::string(SplitName(split)) + ".pack"};
     pack.rows = writer->rows();
     std::error_code error;
     pack.bytes = static_cast<std::int64_t>(std::filesystem::file_size(pack.path, error));
     if (error) return FailErrno("measure", pack.path, error.value());
     RATCHET_ASSIGN(pack.sha256, Sha256File(pack.path));
+    RATCHET_TRY(SystemFiles().Sync(pack.path));
     result.rows += pack.rows;
     result.packs.push_back(std::move(pack));
   }

@@ -26,7 +26,8 @@ class PackPush : public LakeTest {
     sqlite3* database = nullptr;
     sqlite3_open(path.c_str(), &database);
     char* error = nullptr;
-    EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK) << error;
+    EXPECT_EQ(sqlite3_exec(database, ("PRAGMA synchronous=OFF;" + sql).c_str(), nullptr, nullptr, &error), SQLITE_OK)
+        << error;
     sqlite3_close(database);
     return ReadBytes(path);
   }

@@ -1,0 +1,2 @@
+add_executable(ingest_bench ${CMAKE_CURRENT_LIST_DIR}/ingest_bench.cc)
+target_link_libraries(ingest_bench PRIVATE ratchet_lake SQLite::SQLite3)
