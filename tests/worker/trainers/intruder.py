@@ -1,0 +1,134 @@
+"""Tries every way into the data directory that it can think of, and writes what came of each to attempts.json."""
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+
+with open(os.environ["RATCHET_PARAMS"]) as file:
+    params = json.load(file)
+data_dir, holdout, worker = params["data_dir"], params["holdout"], params["worker"]
+own = os.getcwd()
+attempts = {}
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def attempt(name, action):
+    try:
+        got = action()
+        attempts[name] = "done" if got is None else "done: %r" % (got,)
+    except OSError as fault:
+        attempts[name] = "refused"
+    except subprocess.CalledProcessError:
+        attempts[name] = "refused"
+
+
+def read(path, dir_fd=None):
+    fd = os.open(path, os.O_RDONLY, dir_fd=dir_fd)
+    try:
+        return os.read(fd, 16)
+    finally:
+        os.close(fd)
+
+
+def through_link():
+    os.symlink(holdout, own + "/link")
+    return read(own + "/link")
+
+
+def by_hard_link():
+    os.link(holdout, own + "/hard")
+    return read(own + "/hard")
+
+
+def by_rename():
+    os.rename(holdout, own + "/moved")
+
+
+def remounted():
+    os.makedirs(own + "/mnt", exist_ok=True)
+    if libc.mount(data_dir.encode(), (own + "/mnt").encode(), None, 4096, None) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
+    return os.listdir(own + "/mnt")
+
+
+def uncovered():
+    if libc.umount2(data_dir.encode(), 2) != 0:
+        raise OSError(ctypes.get_errno(), "umount")
+    return read(holdout)
+
+
+def in_new_namespace():
+    if libc.unshare(0x10000000 | 0x00020000) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    return uncovered()
+
+
+def by_child(command):
+    return subprocess.run(command, check=True, capture_output=True).stdout[:16]
+
+
+def by_trace():
+    if libc.ptrace(16, worker, None, None) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+
+def changed_root():
+    os.chroot(data_dir)
+    return os.listdir("/")
+
+
+attempt("open the holdout", lambda: read(holdout))
+attempt("open it by a relative path", lambda: read(os.path.relpath(holdout, own)))
+attempt("open it from the root", lambda: read("/../.." + holdout))
+attempt("open registry.db", lambda: read(data_dir + "/registry.db"))
+attempt("write registry.db", lambda: os.close(os.open(data_dir + "/registry.db", os.O_WRONLY)))
+attempt("open another run's file", lambda: read(params["other_run"]))
+attempt("list the data directory", lambda: os.listdir(data_dir))
+attempt("list the runs", lambda: os.listdir(data_dir + "/runs"))
+attempt("list its own run", lambda: os.listdir(os.path.dirname(own)))
+attempt("make a file in the data directory", lambda: os.close(os.open(data_dir + "/new", os.O_WRONLY | os.O_CREAT)))
+attempt("remove the holdout", lambda: os.unlink(holdout))
+attempt("a symbolic link", through_link)
+attempt("a hard link", by_hard_link)
+attempt("a rename", by_rename)
+attempt("a copy by a child process", lambda: by_child(["/bin/cat", holdout]))
+attempt("shutil.copy", lambda: shutil.copy(holdout, own + "/copy"))
+attempt("the root of its parent", lambda: read("/proc/%d/root%s" % (os.getppid(), data_dir + "/registry.db")))
+attempt("the root of the worker", lambda: read("/proc/%d/root%s" % (worker, holdout)))
+attempt("the working folder of the worker", lambda: os.listdir("/proc/%d/cwd/" % worker))
+attempt("the descriptors of the worker", lambda: os.listdir("/proc/%d/fd" % worker))
+attempt("the memory of the worker", lambda: read("/proc/%d/mem" % worker))
+attempt("its own root", lambda: read("/proc/self/root" + holdout))
+attempt("tracing the worker", by_trace)
+attempt("a mount", remounted)
+attempt("an unmount", uncovered)
+attempt("chroot", changed_root)
+attempt("an unmount in new namespaces", in_new_namespace)
+
+allowed = {}
+for name, action in {
+    "read its input": lambda: read(os.environ["RATCHET_TRAIN"]),
+    "list its folder": lambda: os.listdir(own),
+    "write its folder": lambda: os.close(os.open(own + "/mine", os.O_WRONLY | os.O_CREAT)),
+    "write its temporary folder": lambda: open(os.environ["TMPDIR"] + "/mine", "w").close(),
+    "read a file outside": lambda: read(params["outside"]),
+    "list the home": lambda: os.listdir(os.path.expanduser("~")),
+    "run a program": lambda: by_child(["/bin/echo", "hello"]),
+    "write /dev/null": lambda: by_child(["/bin/sh", "-c", "echo hello > /dev/null"]),
+}.items():
+    try:
+        action()
+        allowed[name] = True
+    except Exception as fault:
+        allowed[name] = repr(fault)
+
+outside = {}
+attempts, kept = outside, attempts
+attempt("write outside", lambda: os.close(os.open(params["outside"], os.O_WRONLY)))
+attempt("signal the worker", lambda: os.kill(worker, 0))
+attempts = kept
+fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
+with open(own + "/attempts.json", "w") as file:
+    json.dump({"attempts": attempts, "allowed": allowed, "outside": outside, "environment": dict(os.environ),
+               "descriptors": fds}, file)

@@ -1,0 +1,127 @@
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+#include <iostream>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker/fork_server.h"
+#include "worker/plugin_host.h"
+#include "worker/step_process.h"
+#include "worker/steps.h"
+
+namespace {
+
+using namespace ratchet;
+using namespace ratchet::worker;
+
+struct Options {
+  int control_fd = -1;
+  std::string plugins;
+  std::string log_level = "info";
+  std::string sandbox = "auto";
+  std::string run_step;
+  bool list_recipes = false;
+};
+
+// Beside the program in a build tree and in an installation: ../lib/ratchet/plugins, where there is one.
+std::string DefaultPlugins() {
+  std::error_code failed;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+  for (const auto* below : {"../lib/ratchet/plugins", "../lib/" RATCHET_LIB_ARCH "/ratchet/plugins"}) {
+    const auto folder = (program.parent_path() / below).lexically_normal();
+    if (!failed && std::filesystem::is_directory(folder, failed)) return folder.string();
+  }
+  return {};
+}
+
+int Complain(const Error& error) {
+  std::cerr << "ratchet-worker: " << error.Message() << "\n";
+  return 1;
+}
+
+int RunCold(const Options& options, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+  std::error_code failed;
+  auto folder = std::filesystem::absolute(options.run_step, failed).lexically_normal().string();
+  if (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+  const auto spec = ReadStepSpec(folder);
+  if (!spec) return Complain(spec.error());
+  if (spec->sandbox.required && sandbox == SandboxMeans::kNone)
+    return Complain(
+        Fail(ErrorCode::kDenied, "run step", folder, "there is no sandbox, and the step asks for one").error());
+  const pid_t parent = getppid();
+  auto ready = SetUpProcess(*spec, {.parent = parent});
+  if (ready) ready = EnterStepSandbox(*spec, sandbox, parent);
+  if (!ready) return Complain(ready.error());
+  return RunStep(*spec, plugins, clock);
+}
+
+int Serve(const Options& options, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+  int kind = 0;
+  socklen_t size = sizeof kind;
+  if (getsockopt(options.control_fd, SOL_SOCKET, SO_TYPE, &kind, &size) != 0 || kind != SOCK_SEQPACKET)
+    return Complain(Fail(ErrorCode::kInvalid, "use", "--control-fd " + std::to_string(options.control_fd),
+                         "it is no SOCK_SEQPACKET socket", "ratchetd starts this program; by hand, use --run-step.")
+                        .error());
+  WarmTorch();
+  ForkServerOptions server{.control_fd = options.control_fd, .sandbox = sandbox};
+  server.ready = {{"event", "ready"},
+                  {"pid", getpid()},
+                  {"recipes", plugins.Describe()},
+                  {"sandbox", SandboxMeansName(sandbox)},
+                  {"torch", TorchVersion()}};
+  server.run_step = [&](const StepSpec& spec) { return RunStep(spec, plugins, clock); };
+  return ServeSteps(server, clock);
+}
+
+int Run(const Options& options) {
+  InitLog("ratchet-worker", options.log_level);
+  const SystemClock clock;
+  PluginHost plugins;
+  const auto folder = options.plugins.empty() ? DefaultPlugins() : options.plugins;
+  if (!folder.empty()) {
+    if (const auto loaded = plugins.Load(folder); !loaded) return Complain(loaded.error());
+  }
+  for (const auto& fault : plugins.Faults()) spdlog::error("{}", fault.Message());
+  if (options.list_recipes) {
+    std::cout << plugins.Describe().dump(2) << "\n";
+    return 0;
+  }
+  const auto asked = ParseSandboxMeans(options.sandbox);
+  const auto sandbox = asked ? *asked : DetectSandbox();
+  if (!options.run_step.empty()) return RunCold(options, plugins, sandbox, clock);
+  return Serve(options, plugins, sandbox, clock);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Runs the steps of Ratchet's pipelines. ratchetd starts it; by hand it lists recipes and runs one step.",
+               "ratchet-worker");
+  app.set_version_flag("--version", RATCHET_VERSION);
+  app.add_option("--plugins", options.plugins, "Folder of libratchet_plugin_*.so (default: beside the program)");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
+  app.add_option("--sandbox", options.sandbox, "What keeps steps from the data directory")
+      ->check(CLI::IsMember({"auto", "landlock", "mount", "none"}))
+      ->capture_default_str();
+  auto* control = app.add_option("--control-fd", options.control_fd, "Serve as fork server on this socket")
+                      ->check(CLI::NonNegativeNumber);
+  auto* run_step = app.add_option("--run-step", options.run_step, "Run the step of this folder in this process");
+  auto* list = app.add_flag("--list-recipes", options.list_recipes, "Print what the plugins can train, as JSON");
+  control->excludes(run_step)->excludes(list);
+  run_step->excludes(list);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& fault) {
+    return app.exit(fault) == 0 ? 0 : 2;
+  }
+  if (options.control_fd < 0 && options.run_step.empty() && !options.list_recipes) {
+    std::cerr << "ratchet-worker: give one of --control-fd, --run-step, --list-recipes; see --help\n";
+    return 2;
+  }
+  return Run(options);
+}

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// What /proc and the file system tell about a step: its processes, their memory, its folder's size. One thread.
+namespace ratchet::worker {
+
+struct ProcessEntry {
+  pid_t pid = 0;
+  pid_t parent = 0;
+};
+
+// Every process of this machine (of this pid namespace) that still runs; zombies are left out.
+std::vector<ProcessEntry> ListProcesses();
+
+// Those of `all` that descend from `root`, itself included when it is there.
+std::vector<pid_t> Descendants(const std::vector<ProcessEntry>& all, pid_t root);
+
+// Memory that the processes have of their own: anonymous and shared-memory pages. Pages shared by fork are counted in
+// every process that maps them, so it is an upper bound; cheap.
+std::uint64_t ResidentBytes(const std::vector<pid_t>& pids);
+
+// The same, where a page that n processes of the machine share counts 1/n in each: exact, some milliseconds a process.
+std::uint64_t ProportionalBytes(const std::vector<pid_t>& pids);
+
+// Kills every descendant of `root`, but not `root`, until none is left (at most ~1 s of tries). What a killed process
+// leaves behind is adopted by `root` if it is a subreaper, so that nobody escapes by becoming a daemon.
+// `spare`: children of `root` that are left alone with all they have.
+void KillDescendants(pid_t root, const std::vector<pid_t>& spare);
+
+// Disk space that a folder takes, in blocks; links are not followed. Files that vanish meanwhile count nothing.
+std::uint64_t FolderBytes(const std::string& path);
+
+}  // namespace ratchet::worker

@@ -1,0 +1,171 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/files.h"
+#include "worker/sandbox_means.h"
+
+// Landlock by its three system calls. The constants are the kernel's (include/uapi/linux/landlock.h); they are repeated
+// because the headers of Debian 12 know only the first two ABIs.
+namespace ratchet::worker {
+namespace {
+
+enum Right : std::uint64_t {
+  kExecute = 1u << 0,
+  kWriteFile = 1u << 1,
+  kReadFile = 1u << 2,
+  kReadDir = 1u << 3,
+  kRemoveDir = 1u << 4,
+  kRemoveFile = 1u << 5,
+  kMakeChar = 1u << 6,
+  kMakeDir = 1u << 7,
+  kMakeReg = 1u << 8,
+  kMakeSock = 1u << 9,
+  kMakeFifo = 1u << 10,
+  kMakeBlock = 1u << 11,
+  kMakeSym = 1u << 12,
+  kRefer = 1u << 13,
+  kTruncate = 1u << 14,
+};
+constexpr std::uint64_t kAllOfAbi1 = (1u << 13) - 1;
+constexpr std::uint64_t kReading = kExecute | kReadFile | kReadDir;
+constexpr std::uint64_t kOwning = (kAllOfAbi1 | kRefer | kTruncate) & ~std::uint64_t{kMakeChar | kMakeBlock};
+constexpr std::uint64_t kRightsOfFiles = kExecute | kWriteFile | kReadFile | kTruncate;
+constexpr std::uint64_t kScopeAbstractSocket = 1u << 0, kScopeSignal = 1u << 1;
+
+struct RulesetAttr {
+  std::uint64_t handled_access_fs = 0, handled_access_net = 0, scoped = 0;
+};
+struct __attribute__((packed)) PathRule {
+  std::uint64_t allowed = 0;
+  std::int32_t fd = -1;
+};
+
+class Ruleset {
+ public:
+  ~Ruleset() {
+    if (fd_ >= 0) close(fd_);
+  }
+
+  Status Create() {
+    const int abi = LandlockAbi();
+    RulesetAttr attr;
+    attr.handled_access_fs = kAllOfAbi1;
+    if (abi >= 2) attr.handled_access_fs |= kRefer;
+    if (abi >= 3) attr.handled_access_fs |= kTruncate;
+    attr.scoped = abi >= 6 ? kScopeAbstractSocket | kScopeSignal : 0;
+    const size_t size = abi >= 6 ? sizeof attr : sizeof attr.handled_access_fs;
+    handled_ = attr.handled_access_fs;
+    fd_ = static_cast<int>(syscall(SYS_landlock_create_ruleset, &attr, size, 0));
+    if (fd_ < 0) return FailErrno("create", "Landlock ruleset", errno);
+    return {};
+  }
+
+  // Grants `rights` to a file, or to a folder and all in it. A path that is not there or cannot be opened is kNotFound
+  // or kIo; a symbolic link at the end is not followed.
+  Status Allow(const std::string& path, std::uint64_t rights) const {
+    PathRule rule;
+    rule.fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (rule.fd < 0) return FailErrno("open", path, errno);
+    struct stat info {};
+    int failed = fstat(rule.fd, &info);
+    rule.allowed = rights & handled_ & (S_ISDIR(info.st_mode) ? ~std::uint64_t{0} : kRightsOfFiles);
+    constexpr int kRulePathBeneath = 1;
+    if (failed == 0 && !S_ISLNK(info.st_mode))
+      failed = static_cast<int>(syscall(SYS_landlock_add_rule, fd_, kRulePathBeneath, &rule, 0));
+    const int why = errno;
+    close(rule.fd);
+    if (failed != 0) return FailErrno("allow", path, why);
+    return {};
+  }
+
+  Status Enforce() const {
+    if (syscall(SYS_landlock_restrict_self, fd_, 0) != 0) return FailErrno("enforce", "Landlock ruleset", errno);
+    return {};
+  }
+
+ private:
+  int fd_ = -1;
+  std::uint64_t handled_ = 0;
+};
+
+bool IsUnder(const std::string& path, const std::string& folder) {
+  return path == folder || folder == "/" || path.starts_with(folder + "/");
+}
+
+// Lets everything beneath `folder` be read but the hidden folders: a folder that holds none is granted as a whole, one
+// that holds some is gone through. What cannot be opened here is left out: it could not be opened inside either.
+void AllowAround(const Ruleset& ruleset, const std::string& folder, const std::vector<std::string>& hidden) {
+  const auto hides = [&](const std::string& one) { return IsUnder(one, folder); };
+  if (std::ranges::any_of(hidden, [&](const std::string& one) { return IsUnder(folder, one); })) return;
+  if (std::ranges::none_of(hidden, hides)) {
+    (void)ruleset.Allow(folder, kReading);
+    return;
+  }
+  DIR* dir = opendir(folder.c_str());
+  if (dir == nullptr) return;
+  while (const dirent* entry = readdir(dir)) {
+    if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
+    AllowAround(ruleset, (folder == "/" ? "" : folder) + "/" + entry->d_name, hidden);
+  }
+  closedir(dir);
+}
+
+// Device nodes that programs take for granted, and those of GPUs. Raw disks are not among them, not even for reading.
+void AllowDevices(const Ruleset& ruleset, const std::vector<std::string>& hidden) {
+  for (const char* node : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+                           "/dev/ptmx", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"})
+    (void)ruleset.Allow(node, kReading | kWriteFile);
+  for (const char* folder : {"/dev/dri", "/dev/pts", "/dev/nvidia-caps"})
+    (void)ruleset.Allow(folder, kReading | kWriteFile);
+  // Shared memory, unless the data directory itself lies in it.
+  if (std::ranges::none_of(hidden, [](const std::string& one) { return IsUnder(one, "/dev/shm"); }))
+    (void)ruleset.Allow("/dev/shm", kOwning);
+  for (int gpu = 0; gpu < 32; ++gpu) (void)ruleset.Allow("/dev/nvidia" + std::to_string(gpu), kReading | kWriteFile);
+}
+
+Result<std::string> Resolve(const std::string& path) {
+  std::array<char, PATH_MAX> resolved;
+  if (realpath(path.c_str(), resolved.data()) == nullptr) return FailErrno("resolve", path, errno);
+  return std::string(resolved.data());
+}
+
+}  // namespace
+
+int LandlockAbi() {
+  constexpr int kVersion = 1;
+  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersion);
+  return abi > 0 ? static_cast<int>(abi) : 0;
+}
+
+Status EnterLandlock(const SandboxPlan& plan) {
+  Ruleset ruleset;
+  RATCHET_TRY(ruleset.Create());
+  std::vector<std::string> hidden{"/dev"};
+  if (!plan.data_dir.empty()) {
+    RATCHET_ASSIGN(const auto data_dir, Resolve(plan.data_dir));
+    RATCHET_ASSIGN(const auto mountinfo, SystemFiles().Read("/proc/self/mountinfo", 16u << 20));
+    for (auto& path : PathsOfFolder(data_dir, mountinfo)) hidden.push_back(std::move(path));
+  }
+  AllowAround(ruleset, "/", hidden);
+  AllowDevices(ruleset, hidden);
+  for (const auto& path : plan.read) {
+    RATCHET_ASSIGN(const auto resolved, Resolve(path));
+    RATCHET_TRY(ruleset.Allow(resolved, kReading));
+  }
+  RATCHET_ASSIGN(const auto own, Resolve(plan.own_folder));
+  RATCHET_TRY(ruleset.Allow(own, kOwning));
+  return ruleset.Enforce();
+}
+
+}  // namespace ratchet::worker

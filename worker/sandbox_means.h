@@ -1,0 +1,17 @@
+#pragma once
+
+#include "base/result.h"
+#include "worker/sandbox.h"
+
+// The two means of sandbox.h; nobody else includes this.
+namespace ratchet::worker {
+
+int LandlockAbi();  // 0: none
+Status EnterLandlock(const SandboxPlan& plan);
+
+Status EnterMountNamespace(const SandboxPlan& plan);
+
+// Paths, resolved, under which the data directory can be reached: its own, and one for each mount that shows it again.
+std::vector<std::string> PathsOfFolder(const std::string& resolved, const std::string& mountinfo);
+
+}  // namespace ratchet::worker

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "base/result.h"
+#include "worker/sandbox.h"
+#include "worker/step_spec.h"
+
+// What a freshly forked child does before the code of its step runs.
+namespace ratchet::worker {
+
+// From now on the kernel kills this process when its parent ends; ends it at once if that has happened already.
+void DieWithParent(pid_t parent);
+
+struct ProcessSetup {
+  pid_t parent = 0;    // the fork server; the child ends with it
+  int output_fd = -1;  // becomes stdout and stderr; -1: keep what there is
+  bool limit_address_space = true;
+};
+
+// Session, death with the parent, standard streams, working folder, limits; closes every other descriptor. One thread.
+// A child that is orphaned already ends here.
+Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup);
+
+// Copies the command's files into the folder (from places that the sandbox hides), then shuts the sandbox.
+Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent);
+
+// CPU seconds a process may use: what the wall time allows on its cores, and a little.
+std::uint64_t CpuSeconds(const StepLimits& limits);
+
+}  // namespace ratchet::worker

@@ -1,0 +1,177 @@
+#include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <map>
+
+#include "base/digest.h"
+#include "base/files.h"
+#include "lake/pack.h"
+#include "registry/bundle_manifest.h"
+#include "worker/bundle_check.h"
+#include "worker/command_process.h"
+#include "worker/process_watch.h"
+#include "worker/steps.h"
+
+namespace ratchet::worker {
+namespace {
+
+using nlohmann::json;
+using registry::BundleManifest;
+
+std::string ModelPath(const StepSpec& spec) { return spec.folder + "/bundle/model.pt"; }
+
+registry::Lineage MakeLineage(const StepSpec& spec) {
+  return {.pipeline = spec.pipeline,
+          .revision = spec.revision,
+          .run = spec.run,
+          .dataset = spec.data.dataset,
+          .dataset_version = spec.data.version,
+          .dataset_manifest = spec.data.manifest,
+          .params = spec.params,
+          .seed = static_cast<std::int64_t>(spec.seed)};
+}
+
+// Adds the model file's digest to the manifest and writes it beside the model: the bundle is whole.
+Status SealBundle(const StepSpec& spec, BundleManifest manifest) {
+  RATCHET_ASSIGN(const auto sha256, Sha256File(ModelPath(spec)));
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(ModelPath(spec), failed);
+  if (failed) return Fail(ErrorCode::kIo, "size", ModelPath(spec), failed.message());
+  manifest.files[registry::kModelFile] = {sha256, bytes};
+  RATCHET_TRY(registry::ValidateManifest(manifest));
+  RATCHET_TRY(SystemFiles().Sync(ModelPath(spec)));
+  return SystemFiles().WriteAtomic(spec.folder + "/bundle/manifest.json", registry::SerialiseManifest(manifest));
+}
+
+Result<registry::Signature> SignatureOfRecipe(const sdk::RecipeInfo& info, const sdk::TrainOutput& output) {
+  json signature = output.signature;
+  signature["task"] = info.task;
+  signature["classes"] = output.classes;
+  return registry::ParseSignature(signature.dump());
+}
+
+StepOutcome TrainByRecipe(const StepSpec& spec, const sdk::Recipe& recipe, ProgressLog& progress) {
+  RATCHET_STEP_ASSIGN(const auto schema, lake::SchemaFromJson(spec.data.schema.dump()));
+  RATCHET_STEP_ASSIGN(const auto params, sdk::CompleteParams(recipe.Info(), spec.params));
+  sdk::TrainInput input{.train_packs = spec.train,
+                        .validation_packs = spec.validation,
+                        .schema = schema,
+                        .target = spec.data.target,
+                        .key = spec.data.key,
+                        .params = params,
+                        .seed = spec.seed,
+                        .threads = spec.limits.cpus,
+                        .work_folder = spec.folder + "/tmp",
+                        .checkpoint_folder = spec.folder + "/checkpoint",
+                        .resume = spec.resume,
+                        .model_path = ModelPath(spec),
+                        .report = [&](const sdk::Progress& report) { progress.Report(report); }};
+  RATCHET_STEP_ASSIGN(const auto output, recipe.Train(input));
+  RATCHET_STEP_ASSIGN(const auto signature, SignatureOfRecipe(recipe.Info(), output));
+  RATCHET_STEP_TRY(TryModel(ModelPath(spec), signature, spec.train));
+  BundleManifest manifest{.signature = signature,
+                          .recipe = spec.recipe,
+                          .target = spec.data.target,
+                          .metric = spec.metric.empty() ? recipe.Info().metric : spec.metric,
+                          .lineage = MakeLineage(spec)};
+  manifest.lineage.params = params;
+  manifest.training = {{"rows", output.rows}, {"epochs", output.epochs}, {"metrics", output.metrics}};
+  RATCHET_STEP_TRY(SealBundle(spec, std::move(manifest)));
+  return json{{"training_metrics", output.metrics}, {"rows", output.rows}, {"epochs", output.epochs}};
+}
+
+// One pack for the trainer: the only one there is, or all of them as one; empty where there is none.
+Result<std::string> OnePack(const std::vector<std::string>& packs, const std::string& merged) {
+  if (packs.empty()) return std::string();
+  if (packs.size() == 1) return packs[0];
+  RATCHET_TRY(SystemFiles().RemoveAll(merged));
+  RATCHET_TRY(lake::MergePacks(packs, merged));
+  return merged;
+}
+
+Result<CommandCall> PrepareCommand(const StepSpec& spec) {
+  CommandCall call{spec.command, spec.folder, {}};
+  auto& variables = call.environment;
+  RATCHET_ASSIGN(variables["RATCHET_TRAIN"], OnePack(spec.train, spec.folder + "/train.pack"));
+  RATCHET_ASSIGN(variables["RATCHET_VALIDATION"], OnePack(spec.validation, spec.folder + "/validation.pack"));
+  RATCHET_TRY(SystemFiles().WriteAtomic(spec.folder + "/params.json", spec.params.dump(1) + "\n"));
+  RATCHET_TRY(SystemFiles().MakeFolders(spec.folder + "/out"));
+  variables["RATCHET_PARAMS"] = spec.folder + "/params.json";
+  variables["RATCHET_OUT"] = spec.folder + "/out";
+  variables["RATCHET_CHECKPOINT"] = spec.folder + "/checkpoint";
+  variables["RATCHET_RESUME"] = spec.resume.value_or("");
+  variables["RATCHET_TARGET"] = spec.data.target;
+  variables["RATCHET_KEY"] = spec.data.key;
+  variables["RATCHET_SEED"] = std::to_string(spec.seed);
+  variables["RATCHET_THREADS"] = variables["OMP_NUM_THREADS"] = std::to_string(spec.limits.cpus);
+  variables["PYTHONUNBUFFERED"] = "1";  // the log is read while the trainer runs
+  return call;
+}
+
+std::expected<registry::Signature, StepError> CheckTrainerOutput(const StepSpec& spec) {
+  const auto out = spec.folder + "/out/";
+  for (const char* name : {"model.pt", "signature.json"}) {
+    struct stat info {};
+    if (lstat((out + name).c_str(), &info) != 0 || !S_ISREG(info.st_mode))
+      return UserFault(fmt::format("the trainer ended well but left no file {} in RATCHET_OUT", name),
+                       "Save the TorchScript module as model.pt and its description as signature.json there.");
+  }
+  const auto blame = [](const Error& error) {
+    return std::unexpected(StepError{ErrorClass::kUser, "the trainer's bundle is not usable: " + error.Message(), ""});
+  };
+  const auto text = SystemFiles().Read(out + "signature.json", registry::kMaxManifestBytes);
+  if (!text) return blame(text.error());
+  auto signature = registry::ParseSignature(*text);
+  if (!signature) return blame(signature.error());
+  if (const auto tried = TryModel(out + "model.pt", *signature, spec.train); !tried) return blame(tried.error());
+  return *signature;
+}
+
+// The digests of the trainer's own files as they were given, before the trainer could write over its copies.
+Result<std::map<std::string, std::string>> DigestFiles(const StepSpec& spec) {
+  std::map<std::string, std::string> digests;
+  for (const auto& [name, source] : spec.command_files) {
+    RATCHET_ASSIGN(digests[name], Sha256File(spec.folder + "/" + name));
+  }
+  return digests;
+}
+
+StepOutcome TrainByCommand(const StepSpec& spec, ProgressLog& progress) {
+  RATCHET_STEP_ASSIGN(const auto files, DigestFiles(spec));
+  RATCHET_STEP_ASSIGN(const auto call, PrepareCommand(spec));
+  if (const auto ran = RunCommand(call, progress); !ran) {
+    const auto used = FolderBytes(spec.folder);
+    if (used < spec.limits.disk_bytes) return std::unexpected(ran.error());
+    return std::unexpected(StepError{ErrorClass::kDiskQuota,
+                                     fmt::format("the step's folder holds {}, the limit is {}; {}", BytesText(used),
+                                                 BytesText(spec.limits.disk_bytes), ran.error().message),
+                                     "Raise limits.disk or write less."});
+  }
+  auto signature = CheckTrainerOutput(spec);
+  if (!signature) return std::unexpected(signature.error());
+  RATCHET_STEP_TRY(SystemFiles().Rename(spec.folder + "/out/model.pt", ModelPath(spec)));
+  RATCHET_STEP_ASSIGN(const auto reader, lake::PackReader::Open(spec.train));
+  const bool classifies = signature->task == registry::Task::kClassification;
+  const auto metric = spec.metric.empty() ? (classifies ? "accuracy" : "mae") : spec.metric;
+  BundleManifest manifest{
+      .signature = std::move(*signature), .target = spec.data.target, .metric = metric, .lineage = MakeLineage(spec)};
+  manifest.lineage.trainer_files = files;
+  manifest.training = {{"rows", reader->rows()}, {"metrics", progress.last_metrics()}};
+  RATCHET_STEP_TRY(SealBundle(spec, std::move(manifest)));
+  return json{{"training_metrics", progress.last_metrics()}, {"rows", reader->rows()}};
+}
+
+}  // namespace
+
+StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+  ProgressLog progress(spec.folder, clock);
+  for (const char* name : {"/bundle", "/checkpoint", "/tmp"})
+    RATCHET_STEP_TRY(SystemFiles().MakeFolders(spec.folder + name));
+  if (spec.recipe.empty()) return TrainByCommand(spec, progress);
+  const auto recipe = FindRecipe(spec, plugins);
+  if (!recipe) return std::unexpected(recipe.error());
+  return TrainByRecipe(spec, **recipe, progress);
+}
+
+}  // namespace ratchet::worker
