@@ -13,7 +13,8 @@ constexpr std::uint64_t kMaxCheckpointBytes = 8ull << 30;
 
 std::string PathIn(const std::string& folder) { return (std::filesystem::path(folder) / kFile).string(); }
 
-void WriteTensors(torch::serialize::OutputArchive& archive, const std::string& name, const std::vector<torch::Tensor>& tensors) {
+void WriteTensors(torch::serialize::OutputArchive& archive, const std::string& name,
+                  const std::vector<torch::Tensor>& tensors) {
   archive.write(name, torch::IValue(tensors));
 }
 
@@ -29,8 +30,10 @@ Status SaveCheckpoint(const std::string& folder, const Checkpoint& checkpoint, t
   SystemFiles files;
   RATCHET_TRY(files.MakeFolders(folder));
   try {
-    const nlohmann::json head = {
-        {"format", 1}, {"fingerprint", checkpoint.fingerprint}, {"epoch", checkpoint.epoch}, {"state", checkpoint.state}};
+    const nlohmann::json head = {{"format", 1},
+                                 {"fingerprint", checkpoint.fingerprint},
+                                 {"epoch", checkpoint.epoch},
+                                 {"state", checkpoint.state}};
     torch::serialize::OutputArchive archive, optimizer_archive;
     archive.write("head", torch::IValue(head.dump()));
     WriteTensors(archive, "weights", checkpoint.weights);

@@ -20,7 +20,8 @@ void Append(std::vector<T>&& more, std::vector<T>& all) {
 }
 
 std::unexpected<Error> BadTarget(const lake::Column& column, std::string cause, std::string hint) {
-  auto failure = Fail(ErrorCode::kInvalid, "read classes from target", Quoted(column.name), std::move(cause), std::move(hint));
+  auto failure =
+      Fail(ErrorCode::kInvalid, "read classes from target", Quoted(column.name), std::move(cause), std::move(hint));
   failure.error().field = "data.target";
   return failure;
 }
@@ -57,15 +58,17 @@ std::vector<std::int64_t> LookUp(const std::vector<T>& values, const std::vector
 Result<ClassTable> ClassTable::FromTargets(const lake::Column& column, const lake::ColumnBatch& targets) {
   ClassTable table;
   if (column.type != lake::ColumnType::kInteger && column.type != lake::ColumnType::kText)
-    return BadTarget(column, fmt::format("its type is {}, and a class is an integer or a text", lake::ColumnTypeName(column.type)),
-                     "Choose another target, or a recipe for regression.");
+    return BadTarget(
+        column, fmt::format("its type is {}, and a class is an integer or a text", lake::ColumnTypeName(column.type)),
+        "Choose another target, or a recipe for regression.");
   table.is_integer_ = column.type == lake::ColumnType::kInteger;
   if (table.is_integer_)
     table.integers_ = Distinct(targets.integers, targets.missing);
   else
     table.texts_ = Distinct(targets.texts, targets.missing);
   if (table.size() < 2)
-    return BadTarget(column, fmt::format("the training rows hold {} class(es), and at least 2 are needed", table.size()),
+    return BadTarget(column,
+                     fmt::format("the training rows hold {} class(es), and at least 2 are needed", table.size()),
                      "Push rows of more classes.");
   if (table.size() > kMaxClasses)
     return BadTarget(column, fmt::format("it holds more than {} different values", kMaxClasses),

@@ -33,7 +33,8 @@ std::vector<torch::Tensor> Weights(const torch::jit::Module& module) {
 
 std::vector<torch::Tensor> Copies(const std::vector<torch::Tensor>& tensors, torch::Device device) {
   std::vector<torch::Tensor> copies;
-  for (const torch::Tensor& tensor : tensors) copies.push_back(tensor.detach().to(device, tensor.scalar_type(), false, true));
+  for (const torch::Tensor& tensor : tensors)
+    copies.push_back(tensor.detach().to(device, tensor.scalar_type(), false, true));
   return copies;
 }
 
@@ -67,7 +68,8 @@ double LearningRateAt(const FitOptions& options, std::int64_t step, std::int64_t
   };
   const double low = options.learning_rate / 25, end = options.learning_rate * 1e-4;
   if (step < rise) return ramp(low, options.learning_rate, static_cast<double>(step) / rise);
-  return ramp(options.learning_rate, end, (static_cast<double>(step) - rise) / std::max(1.0, static_cast<double>(steps) - rise));
+  return ramp(options.learning_rate, end,
+              (static_cast<double>(step) - rise) / std::max(1.0, static_cast<double>(steps) - rise));
 }
 
 void SetLearningRate(torch::optim::Optimizer& optimizer, double rate) {
@@ -112,7 +114,9 @@ class Loop {
   }
 
  private:
-  bool OutOfPatience() const { return options_.patience > 0 && epoch_ - outcome_.best_epoch > options_.patience && epoch_ > 0; }
+  bool OutOfPatience() const {
+    return options_.patience > 0 && epoch_ - outcome_.best_epoch > options_.patience && epoch_ > 0;
+  }
 
   void Say(Progress progress) const {
     if (input_.report) input_.report(progress);
@@ -124,7 +128,8 @@ class Loop {
     if (!found) {
       // A broken checkpoint costs the epochs it held, not the training.
       optimizer_ = MakeOptimizer(module_, options_);
-      Say({.phase = "load", .message = "The checkpoint can't be read, training starts anew: " + found.error().Message()});
+      Say({.phase = "load",
+           .message = "The checkpoint can't be read, training starts anew: " + found.error().Message()});
       return {};
     }
     if (!*found) {
@@ -132,7 +137,10 @@ class Loop {
       return {};
     }
     Restore(**found);
-    Say({.phase = "load", .epoch = epoch_, .of = options_.epochs, .message = fmt::format("Resumed after epoch {}.", epoch_)});
+    Say({.phase = "load",
+         .epoch = epoch_,
+         .of = options_.epochs,
+         .message = fmt::format("Resumed after epoch {}.", epoch_)});
     return {};
   }
 
@@ -148,11 +156,13 @@ class Loop {
   }
 
   Status Save() {
-    nlohmann::json state = {{"best_epoch", outcome_.best_epoch}, {"diverged", outcome_.diverged}, {"metrics", outcome_.metrics}};
+    nlohmann::json state = {
+        {"best_epoch", outcome_.best_epoch}, {"diverged", outcome_.diverged}, {"metrics", outcome_.metrics}};
     if (best_score_) state["best_score"] = *best_score_;
     if (first_loss_) state["first_loss"] = *first_loss_;
     return SaveCheckpoint(input_.checkpoint_folder,
-                          {fingerprint_, epoch_, std::move(state), Copies(weights_, torch::kCPU), best_weights_}, *optimizer_);
+                          {fingerprint_, epoch_, std::move(state), Copies(weights_, torch::kCPU), best_weights_},
+                          *optimizer_);
   }
 
   // The mean loss of the epoch; not finite when training broke off in its midst.
@@ -174,8 +184,13 @@ class Loop {
       said = now;
       const double mean = sum.item<double>() / static_cast<double>(step + 1);
       if (!std::isfinite(mean)) return mean;
-      Say({.phase = "train", .epoch = epoch_ + 1, .of = options_.epochs, .step = step + 1, .steps = steps_per_epoch_,
-           .rows_per_s = static_cast<double>(rows) / std::max(1e-9, Seconds(now - start).count()), .loss = mean});
+      Say({.phase = "train",
+           .epoch = epoch_ + 1,
+           .of = options_.epochs,
+           .step = step + 1,
+           .steps = steps_per_epoch_,
+           .rows_per_s = static_cast<double>(rows) / std::max(1e-9, Seconds(now - start).count()),
+           .loss = mean});
     }
     return sum.item<double>() / static_cast<double>(steps_per_epoch_);
   }
@@ -189,7 +204,8 @@ class Loop {
     return loss.detach();
   }
 
-  // Measures the weights of the epoch that just ended, keeps them if they are the best so far, and sees a hopeless case.
+  // Measures the weights of the epoch that just ended, keeps them if they are the best so far, and sees a hopeless
+  // case.
   void Judge(double loss) {
     torch::NoGradGuard no_grad;
     module_.eval();
@@ -216,9 +232,12 @@ class Loop {
 
   void Diverge(const std::string& why) {
     outcome_.diverged = true;
-    Say({.phase = "train", .epoch = epoch_, .of = options_.epochs,
-         .message = fmt::format("Training diverged: {} It ends here with the weights of epoch {}; try a smaller learning_rate.",
-                                why, outcome_.best_epoch)});
+    Say({.phase = "train",
+         .epoch = epoch_,
+         .of = options_.epochs,
+         .message = fmt::format(
+             "Training diverged: {} It ends here with the weights of epoch {}; try a smaller learning_rate.", why,
+             outcome_.best_epoch)});
   }
 
   torch::jit::Module& module_;

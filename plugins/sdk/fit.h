@@ -16,8 +16,9 @@ namespace ratchet::sdk {
 
 // How good the model is after an epoch.
 struct Evaluation {
-  bool finite = true;           // all outputs were finite; if not, these weights are never kept
-  std::optional<double> score;  // the larger the better; nothing where there are no validation rows: the last epoch counts
+  bool finite = true;  // all outputs were finite; if not, these weights are never kept
+  std::optional<double>
+      score;  // the larger the better; nothing where there are no validation rows: the last epoch counts
   nlohmann::json metrics = nlohmann::json::object();  // {"validation_accuracy":0.9}
 };
 
@@ -34,11 +35,12 @@ class FitTask {
 
 struct FitOptions {
   std::int64_t epochs = 1;
-  std::int64_t batch_size = 128;  // rows; the last batch of an epoch is never a mere remnant: batches are made nearly equal
-  double learning_rate = 1e-3;    // the peak of the cycle
-  double weight_decay = 0;        // on matrices and kernels only, not on biases and scales
-  double warm_up = 0.3;           // part of all steps until the peak
-  std::int64_t patience = 0;      // epochs without a better score before training ends early; 0 = never
+  std::int64_t batch_size =
+      128;  // rows; the last batch of an epoch is never a mere remnant: batches are made nearly equal
+  double learning_rate = 1e-3;  // the peak of the cycle
+  double weight_decay = 0;      // on matrices and kernels only, not on biases and scales
+  double warm_up = 0.3;         // part of all steps until the peak
+  std::int64_t patience = 0;    // epochs without a better score before training ends early; 0 = never
 };
 
 struct FitOutcome {

@@ -12,10 +12,14 @@ namespace {
 
 std::string_view Kind(ParamType type) {
   switch (type) {
-    case ParamType::kInteger: return "a whole number";
-    case ParamType::kReal: return "a number";
-    case ParamType::kBoolean: return "true or false";
-    case ParamType::kText: return "a text";
+    case ParamType::kInteger:
+      return "a whole number";
+    case ParamType::kReal:
+      return "a number";
+    case ParamType::kBoolean:
+      return "true or false";
+    case ParamType::kText:
+      return "a text";
   }
   return "";
 }
@@ -26,9 +30,12 @@ bool HasKind(ParamType type, const nlohmann::json& value) {
       return value.is_number_integer() ||
              (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>() &&
               std::abs(value.get<double>()) < 9e15);
-    case ParamType::kReal: return value.is_number() && std::isfinite(value.get<double>());
-    case ParamType::kBoolean: return value.is_boolean();
-    case ParamType::kText: return value.is_string();
+    case ParamType::kReal:
+      return value.is_number() && std::isfinite(value.get<double>());
+    case ParamType::kBoolean:
+      return value.is_boolean();
+    case ParamType::kText:
+      return value.is_string();
   }
   return false;
 }
@@ -74,7 +81,8 @@ std::string UnknownDetail(const RecipeInfo& info, const std::string& name) {
 
 Result<nlohmann::json> CompleteParams(const RecipeInfo& info, const nlohmann::json& given) {
   if (!given.is_null() && !given.is_object()) {
-    auto failure = Fail(ErrorCode::kInvalid, "check parameters of", info.name, "they are not a mapping of names to values");
+    auto failure =
+        Fail(ErrorCode::kInvalid, "check parameters of", info.name, "they are not a mapping of names to values");
     failure.error().field = "train.params";
     return failure;
   }

@@ -22,8 +22,8 @@ struct Param {
   std::string name;
   ParamType type = ParamType::kReal;
   nlohmann::json default_value;
-  std::optional<double> min, max;       // numbers, inclusive
-  std::vector<std::string> choices;     // text; empty = any
+  std::optional<double> min, max;    // numbers, inclusive
+  std::vector<std::string> choices;  // text; empty = any
   std::string help;
 };
 
@@ -37,7 +37,7 @@ struct RecipeInfo {
 
 // One report of how training goes; a line of progress.jsonl. Fields that are not known are left empty.
 struct Progress {
-  std::string phase;  // "load", "train", "validate", "save"
+  std::string phase;               // "load", "train", "validate", "save"
   std::int64_t epoch = 0, of = 0;  // 1-based; 0 = not yet
   std::int64_t step = 0, steps = 0;
   double rows_per_s = 0;
@@ -50,16 +50,16 @@ struct Progress {
 struct TrainInput {
   std::vector<std::string> train_packs, validation_packs;  // of one schema; validation may be empty
   lake::Schema schema;
-  std::string target;                  // the column to learn
-  std::string key;                     // a column that is an identifier, not a feature; may be empty
-  nlohmann::json params;               // checked and completed with the defaults
+  std::string target;     // the column to learn
+  std::string key;        // a column that is an identifier, not a feature; may be empty
+  nlohmann::json params;  // checked and completed with the defaults
   std::uint64_t seed = 0;
   int threads = 1;
-  std::string device = "auto";         // auto = CUDA where there is one; cpu
-  std::string work_folder;             // for the recipe's own files
-  std::string checkpoint_folder;       // written after every epoch, atomically
-  std::optional<std::string> resume;   // checkpoint folder of an earlier attempt, or nothing
-  std::string model_path;              // where `model.pt` has to be
+  std::string device = "auto";        // auto = CUDA where there is one; cpu
+  std::string work_folder;            // for the recipe's own files
+  std::string checkpoint_folder;      // written after every epoch, atomically
+  std::optional<std::string> resume;  // checkpoint folder of an earlier attempt, or nothing
+  std::string model_path;             // where `model.pt` has to be
   std::function<void(const Progress&)> report;
 };
 
@@ -69,10 +69,11 @@ struct TrainOutput {
   nlohmann::json classes;    // array for classification, null for regression
   nlohmann::json metrics;    // {"validation_accuracy":0.9,…}
   std::int64_t epochs = 0;
-  std::int64_t rows = 0;     // training rows used
+  std::int64_t rows = 0;  // training rows used
 };
 
-// One trainable algorithm. Stateless; Train runs in a child process of its own and may take as long as its limits allow.
+// One trainable algorithm. Stateless; Train runs in a child process of its own and may take as long as its limits
+// allow.
 class Recipe {
  public:
   virtual ~Recipe() = default;
@@ -82,7 +83,7 @@ class Recipe {
 };
 
 struct Plugin {
-  const char* name;     // "vision"
+  const char* name;  // "vision"
   const char* version;
   std::vector<const Recipe*> recipes;  // owned by the plugin, alive as long as the library is loaded
 };

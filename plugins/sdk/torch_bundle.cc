@@ -25,8 +25,9 @@ std::string FirstLines(const std::exception& error) {
 
 std::optional<torch::Dtype> NumericType(const std::string& datatype) {
   static const std::map<std::string, torch::Dtype> kTypes = {
-      {"BOOL", torch::kBool},   {"UINT8", torch::kUInt8}, {"INT8", torch::kInt8},    {"INT16", torch::kInt16},  {"INT32", torch::kInt32},
-      {"INT64", torch::kInt64}, {"FP16", torch::kHalf},   {"FP32", torch::kFloat32}, {"FP64", torch::kFloat64}};
+      {"BOOL", torch::kBool},   {"UINT8", torch::kUInt8},  {"INT8", torch::kInt8},
+      {"INT16", torch::kInt16}, {"INT32", torch::kInt32},  {"INT64", torch::kInt64},
+      {"FP16", torch::kHalf},   {"FP32", torch::kFloat32}, {"FP64", torch::kFloat64}};
   const auto found = kTypes.find(datatype);
   if (found == kTypes.end()) return std::nullopt;
   return found->second;
@@ -56,8 +57,8 @@ torch::jit::IValue TextList(const lake::Column& column, const lake::ColumnBatch&
 }
 
 // [rows] numbers of a numeric column; missing ones become NaN.
-torch::Tensor Numbers(const lake::Column& column, const lake::ColumnBatch& values, std::int64_t rows, torch::Dtype dtype,
-                      bool any_missing) {
+torch::Tensor Numbers(const lake::Column& column, const lake::ColumnBatch& values, std::int64_t rows,
+                      torch::Dtype dtype, bool any_missing) {
   if (column.type == lake::ColumnType::kInteger && !any_missing) {
     auto tensor = torch::empty({rows}, torch::kInt64);
     if (rows > 0) std::memcpy(tensor.data_ptr(), values.integers.data(), rows * sizeof(std::int64_t));
@@ -66,7 +67,8 @@ torch::Tensor Numbers(const lake::Column& column, const lake::ColumnBatch& value
   auto tensor = torch::empty({rows}, torch::kFloat64);
   double* out = tensor.data_ptr<double>();
   for (std::int64_t i = 0; i < rows; ++i) {
-    const double value = column.type == lake::ColumnType::kInteger ? static_cast<double>(values.integers[i]) : values.reals[i];
+    const double value =
+        column.type == lake::ColumnType::kInteger ? static_cast<double>(values.integers[i]) : values.reals[i];
     out[i] = values.missing[i] ? std::numeric_limits<double>::quiet_NaN() : value;
   }
   return tensor.to(dtype);
@@ -92,11 +94,13 @@ Result<torch::Tensor> InShape(const std::string& name, torch::Tensor tensor, con
   std::int64_t elements = 1;
   for (size_t i = 1; i < wanted.size(); ++i) elements *= wanted[i];
   if (elements < 1 || elements * wanted[0] != tensor.numel())
-    return BadInput(name, fmt::format("the column holds values of another shape than the input's {}", input.at("shape").dump()));
+    return BadInput(
+        name, fmt::format("the column holds values of another shape than the input's {}", input.at("shape").dump()));
   return tensor.reshape(wanted);
 }
 
-Result<torch::jit::IValue> ReadInput(const nlohmann::json& input, const lake::Schema& schema, const lake::Batch& batch) {
+Result<torch::jit::IValue> ReadInput(const nlohmann::json& input, const lake::Schema& schema,
+                                     const lake::Batch& batch) {
   const std::string name = input.at("name").get<std::string>();
   const std::string column_name = input.value("column", name);
   const int index = schema.Find(column_name);
@@ -115,10 +119,12 @@ Result<torch::jit::IValue> ReadInput(const nlohmann::json& input, const lake::Sc
   const auto gap = is_blob ? values.missing.end() : std::find(values.missing.begin(), values.missing.end(), 1);
   const bool any_missing = gap != values.missing.end();
   if (any_missing && !torch::isFloatingType(*dtype))
-    return BadInput(name, fmt::format("row {} of the batch has no value, and {} can't say so", gap - values.missing.begin() + 1, datatype),
+    return BadInput(name,
+                    fmt::format("row {} of the batch has no value, and {} can't say so",
+                                gap - values.missing.begin() + 1, datatype),
                     "Let the model take FP64, where NaN stands for a missing number.");
-  torch::Tensor tensor =
-      is_blob ? Bytes(column.shape, values, batch.rows, *dtype) : Numbers(column, values, batch.rows, *dtype, any_missing);
+  torch::Tensor tensor = is_blob ? Bytes(column.shape, values, batch.rows, *dtype)
+                                 : Numbers(column, values, batch.rows, *dtype, any_missing);
   RATCHET_ASSIGN(tensor, InShape(name, tensor, input));
   return torch::jit::IValue(tensor);
 }
@@ -145,7 +151,8 @@ Result<torch::jit::Module> LoadModel(const std::string& path) {
     module.eval();
     return module;
   } catch (const std::exception& error) {
-    return Fail(ErrorCode::kInvalid, "load model", path, FirstLines(error), "It has to be TorchScript, as torch.jit.save writes it.");
+    return Fail(ErrorCode::kInvalid, "load model", path, FirstLines(error),
+                "It has to be TorchScript, as torch.jit.save writes it.");
   }
 }
 

@@ -21,8 +21,8 @@ Result<torch::jit::Module> LoadModel(const std::string& path);
 
 // The positional arguments of `forward` for these rows, in the order of `inputs` (a signature's "inputs",
 // docs/formats.md). `schema` describes the columns of `batch`, which may hold more than is needed, in any order.
-// Missing values: NaN for FP inputs, the empty text for BYTES, zeros for blobs. kInvalid names the input: its column is not in
-// the schema, can't be read as its datatype and shape, or misses a value where the datatype has none for that.
+// Missing values: NaN for FP inputs, the empty text for BYTES, zeros for blobs. kInvalid names the input: its column is
+// not in the schema, can't be read as its datatype and shape, or misses a value where the datatype has none for that.
 Result<std::vector<torch::jit::IValue>> InputsFromBatch(const nlohmann::json& inputs, const lake::Schema& schema,
                                                         const lake::Batch& batch);
 

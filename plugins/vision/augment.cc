@@ -6,7 +6,8 @@ namespace {
 using torch::indexing::None;
 using torch::indexing::Slice;
 
-// [rows, size] source positions along one axis, shifted by up to `shift` and mirrored where `mirrored` (bool [rows, 1]).
+// [rows, size] source positions along one axis, shifted by up to `shift` and mirrored where `mirrored` (bool [rows,
+// 1]).
 torch::Tensor Positions(std::int64_t rows, std::int64_t size, std::int64_t shift, const torch::Tensor& mirrored) {
   torch::Tensor at = torch::arange(size, torch::kInt64).unsqueeze(0);
   if (mirrored.defined()) at = torch::where(mirrored, size - 1 - at, at);
@@ -20,12 +21,16 @@ torch::Tensor Augment(const torch::Tensor& images, const AugmentOptions& options
   if (!options.flip && options.shift == 0) return images;
   const auto rows = images.size(0), height = images.size(2), width = images.size(3);
   const torch::Tensor mirrored = options.flip ? torch::rand({rows, 1}) < 0.5 : torch::Tensor();
+  if (options.shift == 0)
+    return torch::where(mirrored.to(images.device()).view({rows, 1, 1, 1}), images.flip({3}), images);
   const torch::Tensor xs = Positions(rows, width, options.shift, mirrored).to(images.device());
   const torch::Tensor ys = Positions(rows, height, options.shift, {}).to(images.device());
   const torch::Tensor row = torch::arange(rows, images.options().dtype(torch::kInt64));
-  // Advanced indices around a slice come first in the result: [rows, height, width, channels], just what channels-last is.
+  // Advanced indices around a slice come first in the result: [rows, height, width, channels], just what channels-last
+  // is.
   return images
-      .index({row.index({Slice(), None, None}), Slice(), ys.index({Slice(), Slice(), None}), xs.index({Slice(), None, Slice()})})
+      .index({row.index({Slice(), None, None}), Slice(), ys.index({Slice(), Slice(), None}),
+              xs.index({Slice(), None, Slice()})})
       .permute({0, 3, 1, 2});
 }
 

@@ -7,8 +7,8 @@
 namespace ratchet::vision {
 
 struct AugmentOptions {
-  bool flip = true;          // mirror half of the images left to right
-  std::int64_t shift = 0;    // pixels: at most so far up, down, left or right; the edge is repeated
+  bool flip = true;        // mirror half of the images left to right
+  std::int64_t shift = 0;  // pixels: at most so far up, down, left or right; the edge is repeated
 };
 
 // Changed copies of a batch (uint8 [rows, channels, height, width]), drawn from LibTorch's CPU generator: a few tensor

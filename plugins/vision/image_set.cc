@@ -23,8 +23,8 @@ std::unexpected<Error> BadImageParam(std::string cause, std::string hint) {
 
 Result<lake::Column> CheckSides(const lake::Column& column) {
   if (std::min(column.shape[1], column.shape[2]) >= kMinSide) return column;
-  return BadImageParam(fmt::format("the images of column {} are {} x {} pixels, and at least {} x {} are needed", Quoted(column.name),
-                                   column.shape[1], column.shape[2], kMinSide, kMinSide),
+  return BadImageParam(fmt::format("the images of column {} are {} x {} pixels, and at least {} x {} are needed",
+                                   Quoted(column.name), column.shape[1], column.shape[2], kMinSide, kMinSide),
                        "Push larger images.");
 }
 
@@ -36,13 +36,15 @@ Result<lake::Column> FindImageColumn(const lake::Schema& schema, const std::stri
     if (IsImage(column) && (wanted.empty() || column.name == wanted)) found.push_back(column);
   if (found.size() == 1) return CheckSides(found[0]);
   const std::string shape_hint = "An image column is a blob with a shape of three sizes: channels, height, width.";
-  if (!wanted.empty()) return BadImageParam(fmt::format("the dataset has no image column {}", Quoted(wanted)), shape_hint);
+  if (!wanted.empty())
+    return BadImageParam(fmt::format("the dataset has no image column {}", Quoted(wanted)), shape_hint);
   if (found.empty()) return BadImageParam("the dataset has no image column", shape_hint);
   return BadImageParam(fmt::format("the dataset has {} image columns", found.size()),
                        fmt::format("Name one by the parameter image, for instance image: {}.", found[0].name));
 }
 
-Result<ImageSet> ReadImages(const std::vector<std::string>& packs, const lake::Column& image, const std::string& target) {
+Result<ImageSet> ReadImages(const std::vector<std::string>& packs, const lake::Column& image,
+                            const std::string& target) {
   RATCHET_ASSIGN(const auto reader, lake::PackReader::Open(packs, {image.name, target}));
   const std::int64_t bytes_per_image = image.shape[0] * image.shape[1] * image.shape[2];
   ImageSet set;
@@ -53,8 +55,10 @@ Result<ImageSet> ReadImages(const std::vector<std::string>& packs, const lake::C
     const lake::ColumnBatch& images = batch.columns[0];
     if (const auto gap = std::ranges::find(images.missing, 1); gap != images.missing.end())
       return Fail(ErrorCode::kInvalid, "read images from", Quoted(image.name),
-                  fmt::format("row {} has no image", done + (gap - images.missing.begin()) + 1), "Push rows with an image each.");
-    std::memcpy(set.images.data_ptr<std::uint8_t>() + done * bytes_per_image, images.bytes.data(), batch.rows * bytes_per_image);
+                  fmt::format("row {} has no image", done + (gap - images.missing.begin()) + 1),
+                  "Push rows with an image each.");
+    std::memcpy(set.images.data_ptr<std::uint8_t>() + done * bytes_per_image, images.bytes.data(),
+                batch.rows * bytes_per_image);
     done += batch.rows;
     sdk::AppendColumn(std::move(batch.columns[1]), set.targets);
   }
@@ -65,8 +69,8 @@ Result<torch::Tensor> Labels(const ImageSet& set, const sdk::ClassTable& classes
   for (size_t i = 0; i < indexes.size(); ++i) {
     const bool empty_text = !set.targets.texts.empty() && set.targets.texts[i].empty();
     if (!set.targets.missing[i] && !empty_text) continue;
-    auto failure = Fail(ErrorCode::kInvalid, "read labels from", Quoted(target), fmt::format("row {} has no label", i + 1),
-                        "Push rows with a label each.");
+    auto failure = Fail(ErrorCode::kInvalid, "read labels from", Quoted(target),
+                        fmt::format("row {} has no label", i + 1), "Push rows with a label each.");
     failure.error().field = "data.target";
     return failure;
   }

@@ -1,0 +1,5 @@
+if(RATCHET_WITH_TORCH)
+  add_executable(bench_vision_epoch ${CMAKE_CURRENT_LIST_DIR}/vision_epoch.cc)
+  target_link_libraries(bench_vision_epoch PRIVATE ratchet_plugin_vision ratchet_lake)
+  target_compile_definitions(bench_vision_epoch PRIVATE RATCHET_EPOCH_SCRIPT="${CMAKE_CURRENT_LIST_DIR}/vision_epoch.py")
+endif()
