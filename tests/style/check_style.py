@@ -36,7 +36,7 @@ THIRD_PARTY = {
     "gate": ["boost/math/", "spdlog/fmt/"],
     "pipeline": ["yaml-cpp/", "boost/process", "spdlog/"],
     "plugins": ["torch/", "ATen/", "c10/", "caffe2/", "png.h", "spdlog/"],
-    "worker": ["torch/", "ATen/", "c10/", "caffe2/", "SQLiteCpp/", "spdlog/"],
+    "worker": ["torch/", "ATen/", "c10/", "caffe2/", "CLI/", "spdlog/"],
     "serving": ["torch/", "ATen/", "c10/", "caffe2/", "boost/", "simdjson", "CLI/", "httplib.h", "spdlog/"],
     "daemon": ["boost/asio", "boost/system", "httplib.h", "prometheus/", "archive", "CLI/", "yaml-cpp/", "spdlog/"],
     "cli": ["httplib.h", "CLI/", "yaml-cpp/", "png.h", "spdlog/"],
@@ -221,7 +221,7 @@ def main():
     violations = 0
     for path in sorted(paths):
         source = (root / path).read_text(encoding="utf-8")
-        for line, fault in check_file(path, source, lambda p: (root / p).is_file()):
+        for line, fault in check_file(path, source, lambda p: (root / p).is_file() or (root / f"{p}.in").is_file()):
             print(f"{path}:{line}: {fault}")
             violations += 1
     print(f"{len(paths)} files, {violations} violations")
