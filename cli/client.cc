@@ -90,8 +90,7 @@ namespace {
 
 Result<std::string> Answer(const ServerUrl& url, const httplib::Result& result) {
   if (!result) return std::unexpected(Unreachable(url, result.error()));
-  if (result->status < 200 || result->status > 299)
-    return std::unexpected(DecodeProblem(result->status, result->body));
+  if (result->status < 200 || result->status > 299) return std::unexpected(DecodeProblem(result->status, result->body));
   return result->body;
 }
 
@@ -108,13 +107,13 @@ Result<std::string> Client::Get(const std::string& path) {
 }
 
 Result<std::string> Client::Post(const std::string& path, const RequestBody& body) {
-  return Answer(url_, connection_->http.Post(url_.prefix + path, HeadersOf(body.idempotency_key), body.text,
-                                             body.content_type));
+  return Answer(
+      url_, connection_->http.Post(url_.prefix + path, HeadersOf(body.idempotency_key), body.text, body.content_type));
 }
 
 Result<std::string> Client::Put(const std::string& path, const RequestBody& body) {
-  return Answer(url_,
-                connection_->http.Put(url_.prefix + path, HeadersOf(body.idempotency_key), body.text, body.content_type));
+  return Answer(
+      url_, connection_->http.Put(url_.prefix + path, HeadersOf(body.idempotency_key), body.text, body.content_type));
 }
 
 Result<std::string> Client::Delete(const std::string& path) {
@@ -194,13 +193,13 @@ Result<std::string> Client::Upload(const std::string& path, const std::string& c
   connection_->http.set_keep_alive(false);
   auto headers = HeadersOf(idempotency_key);
   httplib::Result result =
-      size_bytes < 0 ? connection_->http.Post(
-                           url_.prefix + path, headers,
-                           [&](size_t, httplib::DataSink& sink) { return send_piece(kPieceBytes, sink); }, content_type)
-                     : connection_->http.Post(
-                           url_.prefix + path, headers, static_cast<size_t>(size_bytes),
-                           [&](size_t, size_t left, httplib::DataSink& sink) { return send_piece(left, sink); },
-                           content_type);
+      size_bytes < 0
+          ? connection_->http.Post(
+                url_.prefix + path, headers,
+                [&](size_t, httplib::DataSink& sink) { return send_piece(kPieceBytes, sink); }, content_type)
+          : connection_->http.Post(
+                url_.prefix + path, headers, static_cast<size_t>(size_bytes),
+                [&](size_t, size_t left, httplib::DataSink& sink) { return send_piece(left, sink); }, content_type);
   RATCHET_TRY(read_failure);
   if (early && early->status >= 200 && early->status < 300) return early->body;
   if (early && early->status > 0) return std::unexpected(DecodeProblem(early->status, early->body));

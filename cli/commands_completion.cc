@@ -57,10 +57,7 @@ void AddCompletionCommand(CLI::App& root, Context& context) {
         context.console.Out(*shell == "bash" ? kBash : kZsh);
         return kExitDone;
       });
-  command->add_option("SHELL", *shell, "bash or zsh")
-      ->required()
-      ->type_name("bash|zsh")
-      ->check(CLI::IsMember({"bash", "zsh"}).name(""));
+  command->add_option("SHELL", *shell, "bash or zsh")->required()->type_name("bash|zsh")->check(OneOf({"bash", "zsh"}));
 }
 
 }  // namespace ratchet::cli

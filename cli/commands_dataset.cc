@@ -56,7 +56,8 @@ std::string PushedText(const Json& version, double took_ms) {
 Result<RowFormat> FormatOf(const PushOptions& options, const std::string& path, InputFile& input) {
   if (!options.format.empty()) return ParseRowFormat(options.format);
   if (path == "-")
-    return Fail(ErrorCode::kInvalid, "push", "standard input", "its format is not given", "Say --format csv, jsonl or pack");
+    return Fail(ErrorCode::kInvalid, "push", "standard input", "its format is not given",
+                "Say --format csv, jsonl or pack");
   RATCHET_ASSIGN(std::string first, input.Peek());
   return DetectRowFormat(path, first);
 }
@@ -95,7 +96,9 @@ Outcome Push(Context& context, const PushOptions& options) {
     if (pushed) continue;
     Error error = std::move(pushed).error();
     if (options.files.size() > 1 && error.operation.empty()) error.operation = options.files[i];
-    if (i > 0) context.console.NoteLine(fmt::format("{} of {} files are pushed; the next one was not.", i, options.files.size()));
+    if (i > 0)
+      context.console.NoteLine(
+          fmt::format("{} of {} files are pushed; the next one was not.", i, options.files.size()));
     return std::unexpected(std::move(error));
   }
   return kExitDone;
@@ -109,8 +112,12 @@ Outcome List(Context& context) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"NAME"}, {"VERSION", Align::kRight}, {"TRAIN", Align::kRight}, {"VALIDATION", Align::kRight},
-               {"HOLDOUT", Align::kRight}, {"UPDATED"}});
+  Table table({{"NAME"},
+               {"VERSION", Align::kRight},
+               {"TRAIN", Align::kRight},
+               {"VALIDATION", Align::kRight},
+               {"HOLDOUT", Align::kRight},
+               {"UPDATED"}});
   for (const Json& item : items) {
     const Json& rows = Field(item, "rows");
     auto count = [&](const char* split) { return ShownCount(IntField(rows, split).value_or(0)); };
@@ -139,7 +146,8 @@ std::string SplitText(const Json& split) {
 }
 
 Outcome ShowVersion(Context& context, Client& client, const VersionedName& named) {
-  RATCHET_ASSIGN(std::string body, client.Get(fmt::format("/api/v1/datasets/{}/versions/{}", named.name, named.version)));
+  RATCHET_ASSIGN(std::string body,
+                 client.Get(fmt::format("/api/v1/datasets/{}/versions/{}", named.name, named.version)));
   RATCHET_ASSIGN(Json version, DecodeAnswer(body));
   if (context.Json()) {
     PrintRaw(context.console, body);
@@ -210,7 +218,8 @@ Outcome Preview(Context& context, const std::string& word, size_t limit) {
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(Json dataset, client.GetJson("/api/v1/datasets/" + named.name));
   std::int64_t version = named.version > 0 ? named.version : IntField(dataset, "latest_version").value_or(0);
-  if (version == 0) return Fail(ErrorCode::kNotFound, "preview", named.name, "it has no version yet", "Push rows first");
+  if (version == 0)
+    return Fail(ErrorCode::kNotFound, "preview", named.name, "it has no version yet", "Push rows first");
   RATCHET_ASSIGN(std::string body,
                  client.Get(fmt::format("/api/v1/datasets/{}/versions/{}/rows?limit={}", named.name, version, limit)));
   if (context.Json()) {
@@ -226,33 +235,35 @@ Outcome Preview(Context& context, const std::string& word, size_t limit) {
 
 void AddPush(CLI::App& group, Context& context) {
   auto options = std::make_shared<PushOptions>();
-  CLI::App* command = AddCommand(
-      group, context,
-      {.name = "push",
-       .summary = "add rows to a dataset",
-       .details = "Each file makes one new version of the dataset; the first push makes the dataset. Files\n"
-                  "are streamed, so their size does not matter. The format is told by the name's ending\n"
-                  "(.csv, .jsonl, .ndjson, .pack), otherwise by the first bytes.\n"
-                  "Every row goes into train, validation or holdout for ever, by a stable hash of its key;\n"
-                  "--key, --validation and --holdout matter for the first push only.",
-       .examples = "ratchet dataset push churn customers.csv --key customer --holdout 0.2\n"
-                   "ratchet dataset push parcels parcels-1.pack parcels-2.pack\n"
-                   "zcat rows.csv.gz | ratchet dataset push churn - --format csv"},
-      [&context, options] { return Push(context, *options); });
-  context.completions[command->add_option("NAME", options->name, "The dataset's name")->required()] = Completes::kDataset;
-  context.completions[command->add_option("FILE", options->files, "Files of rows, or - for standard input")->required()] =
+  CLI::App* command =
+      AddCommand(group, context,
+                 {.name = "push",
+                  .summary = "add rows to a dataset",
+                  .details = "Each file makes one new version of the dataset; the first push makes the dataset. Files\n"
+                             "are streamed, so their size does not matter. The format is told by the name's ending\n"
+                             "(.csv, .jsonl, .ndjson, .pack), otherwise by the first bytes.\n"
+                             "Every row goes into train, validation or holdout for ever, by a stable hash of its key;\n"
+                             "--key, --validation and --holdout matter for the first push only.",
+                  .examples = "ratchet dataset push churn customers.csv --key customer --holdout 0.2\n"
+                              "ratchet dataset push parcels parcels-1.pack parcels-2.pack\n"
+                              "zcat rows.csv.gz | ratchet dataset push churn - --format csv"},
+                 [&context, options] { return Push(context, *options); });
+  context.completions[command->add_option("NAME", options->name, "The dataset's name")->required()] =
+      Completes::kDataset;
+  context
+      .completions[command->add_option("FILE", options->files, "Files of rows, or - for standard input")->required()] =
       Completes::kFile;
   command->add_option("--format", options->format, "How the rows are written; needed for standard input")
       ->type_name("csv|jsonl|pack")
-      ->check(CLI::IsMember({"csv", "jsonl", "pack"}).name(""));
+      ->check(OneOf({"csv", "jsonl", "pack"}));
   command->add_option("--key", options->key, "The column that decides a row's split (default: the whole row)")
       ->type_name("COLUMN");
   command->add_option("--validation", options->validation, "Share of rows for validation, 0 to 1")
       ->type_name("SHARE")
-      ->check(CLI::Range(0.0, 1.0).description(""));
+      ->check(NumberWithin(0, 1));
   command->add_option("--holdout", options->holdout, "Share of rows sealed for the gate, 0 to 1")
       ->type_name("SHARE")
-      ->check(CLI::Range(0.0, 1.0).description(""));
+      ->check(NumberWithin(0, 1));
 }
 
 }  // namespace
@@ -275,7 +286,8 @@ void AddDatasetCommands(CLI::App& root, Context& context) {
                                .details = "The schema, the split and the number of rows in each.",
                                .examples = "ratchet dataset show parcels\nratchet dataset show parcels@1"},
                               [&context, shown] { return Show(context, *shown); });
-  context.completions[show->add_option("NAME[@V]", *shown, "The dataset, or one version")->required()] = Completes::kDataset;
+  context.completions[show->add_option("NAME[@V]", *shown, "The dataset, or one version")->required()] =
+      Completes::kDataset;
   auto previewed = std::make_shared<std::string>();
   auto limit = std::make_shared<size_t>(10);
   CLI::App* preview = AddCommand(*group, context,
@@ -286,9 +298,7 @@ void AddDatasetCommands(CLI::App& root, Context& context) {
                                  [&context, previewed, limit] { return Preview(context, *previewed, *limit); });
   context.completions[preview->add_option("NAME[@V]", *previewed, "The dataset, or one version")->required()] =
       Completes::kDataset;
-  preview->add_option("--limit", *limit, "How many rows (default 10)")
-      ->type_name("N")
-      ->check(CLI::Range(size_t{1}, size_t{1000}).description(""));
+  preview->add_option("--limit", *limit, "How many rows (default 10)")->type_name("N")->check(NumberWithin(1, 1000));
 }
 
 }  // namespace ratchet::cli

@@ -17,14 +17,15 @@ struct Finding {
   std::string check;
   std::string state;  // ok, warn, fail
   std::string detail;
-  std::string hint;   // what to do; empty when ok
+  std::string hint;  // what to do; empty when ok
 };
 
 using Findings = std::vector<Finding>;
 
 void CheckVersion(const Json& status, Findings& findings) {
   std::string version = TextField(status, "version");
-  if (version == RATCHET_VERSION) findings.push_back({"version", "ok", "ratchetd and ratchet are both " + version, ""});
+  if (version == RATCHET_VERSION)
+    findings.push_back({"version", "ok", "ratchetd and ratchet are both " + version, ""});
   else
     findings.push_back({"version", "warn", fmt::format("ratchetd is {}, ratchet is {}", version, RATCHET_VERSION),
                         "Install the same version of both"});
@@ -32,16 +33,19 @@ void CheckVersion(const Json& status, Findings& findings) {
 
 void CheckReadiness(Client& client, Findings& findings) {
   auto ready = client.Get("/readyz");
-  if (ready) findings.push_back({"ready", "ok", "the control plane takes requests", ""});
-  else findings.push_back({"ready", "fail", ready.error().Message(), "Look at the log of ratchetd"});
+  if (ready)
+    findings.push_back({"ready", "ok", "the control plane takes requests", ""});
+  else
+    findings.push_back({"ready", "fail", ready.error().Message(), "Look at the log of ratchetd"});
 }
 
 void CheckWorker(const Json& status, Findings& findings) {
   const Json& worker = Field(status, "worker");
   std::string state = TextField(worker, "state");
   if (state == "ready")
-    findings.push_back({"worker", "ok", fmt::format("ready, {}", Counted(static_cast<std::int64_t>(
-                                                                            Field(worker, "recipes").size()), "recipe")), ""});
+    findings.push_back(
+        {"worker", "ok",
+         fmt::format("ready, {}", Counted(static_cast<std::int64_t>(Field(worker, "recipes").size()), "recipe")), ""});
   else if (state == "starting")
     findings.push_back({"worker", "warn", "it is starting", "Wait a few seconds and ask again"});
   else
@@ -52,7 +56,8 @@ void CheckWorker(const Json& status, Findings& findings) {
   if (sandbox.empty() || sandbox == "none")
     findings.push_back({"sandbox", "warn", "this kernel gives no means to close the holdout off from a trainer",
                         "Use a kernel with Landlock (5.13 or later) or user namespaces"});
-  else findings.push_back({"sandbox", "ok", sandbox, ""});
+  else
+    findings.push_back({"sandbox", "ok", sandbox, ""});
   if (Field(worker, "recipes").empty())
     findings.push_back({"recipes", "warn", "no plugin is loaded", "Check the folder that ratchetd --plugins names"});
 }
@@ -76,14 +81,17 @@ void CheckEpochs(Client& client, const Json& serve, std::int64_t now_us, Finding
       auto wanted = IntField(model, "epoch");
       auto held = IntField(Field(Field(replica, "models"), name), "epoch");
       if (IntField(model, "live") && held != wanted)
-        findings.push_back({"routes", "fail", fmt::format("replica {} holds epoch {} of {}, the control plane is at {}", id,
-                                                          ShownInt(held), name, ShownInt(wanted)),
+        findings.push_back({"routes", "fail",
+                            fmt::format("replica {} holds epoch {} of {}, the control plane is at {}", id,
+                                        ShownInt(held), name, ShownInt(wanted)),
                             "Look at logs/serve.log in the data directory"});
     }
   }
   if (Field(serve, "replicas").empty())
-    findings.push_back({"routes", "fail", "no replica of the data plane has reported", "Look at logs/serve.log in the data directory"});
-  if (findings.size() == before) findings.push_back({"routes", "ok", "every replica is in the control plane's epoch", ""});
+    findings.push_back({"routes", "fail", "no replica of the data plane has reported",
+                        "Look at logs/serve.log in the data directory"});
+  if (findings.size() == before)
+    findings.push_back({"routes", "ok", "every replica is in the control plane's epoch", ""});
 }
 
 void CheckDataPlane(const Client& control, const Json& serve, Findings& findings) {
@@ -96,17 +104,20 @@ void CheckDataPlane(const Client& control, const Json& serve, Findings& findings
   Client plane(std::move(*parsed), "");
   plane.SetPatience(kPatienceMs);
   auto ready = plane.Get("/v2/health/ready");
-  if (ready) findings.push_back({"data plane", "ok", url + " is ready", ""});
+  if (ready)
+    findings.push_back({"data plane", "ok", url + " is ready", ""});
   else if (OutOfReach(ready.error()))
-    findings.push_back({"data plane", "fail", "nothing answers at " + url,
-                        "Look at logs/serve.log in the data directory; from elsewhere, give ratchetd --serve-listen an address "
-                        "that is reachable"});
-  else findings.push_back({"data plane", "warn", url + " answers but is not ready", "It may still load; ask again"});
+    findings.push_back(
+        {"data plane", "fail", "nothing answers at " + url,
+         "Look at logs/serve.log in the data directory; from elsewhere, give ratchetd --serve-listen an address "
+         "that is reachable"});
+  else
+    findings.push_back({"data plane", "warn", url + " answers but is not ready", "It may still load; ask again"});
 }
 
 void CheckDisk(const Client& client, const Json& status, Findings& findings) {
   std::string folder = TextField(status, "data_dir");
-  struct statvfs disk{};
+  struct statvfs disk {};
   if (!client.Url().Loopback() || folder.empty() || statvfs(folder.c_str(), &disk) != 0) return;
   double free_bytes = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
   std::string state = free_bytes < kFullDiskBytes ? "fail" : free_bytes < kLowDiskBytes ? "warn" : "ok";
@@ -120,8 +131,7 @@ Result<Findings> Examine(const Context& context) {
   auto status = client.GetJson("/api/v1/status");
   if (!status && OutOfReach(status.error()))
     return Findings{{"server", "fail", status.error().subject + ": " + status.error().cause, status.error().hint}};
-  if (!status)
-    return Findings{{"server", "fail", status.error().Message(), "Check that --server names a ratchetd"}};
+  if (!status) return Findings{{"server", "fail", status.error().Message(), "Check that --server names a ratchetd"}};
   Findings findings = {{"server", "ok", client.Url().Text() + " answers", ""}};
   CheckVersion(*status, findings);
   CheckReadiness(client, findings);
@@ -137,7 +147,8 @@ void Print(Context& context, const Findings& findings) {
   if (context.Json()) {
     Json list = Json::array();
     for (const Finding& finding : findings)
-      list.push_back({{"check", finding.check}, {"state", finding.state}, {"detail", finding.detail}, {"hint", finding.hint}});
+      list.push_back(
+          {{"check", finding.check}, {"state", finding.state}, {"detail", finding.detail}, {"hint", finding.hint}});
     PrintItems(context.console, list);
     return;
   }

@@ -29,8 +29,12 @@ Outcome List(Context& context) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"NAME"}, {"LIVE", Align::kRight}, {"PREVIOUS", Align::kRight}, {"LATEST", Align::kRight},
-               {"METRIC"}, {"UPDATED"}});
+  Table table({{"NAME"},
+               {"LIVE", Align::kRight},
+               {"PREVIOUS", Align::kRight},
+               {"LATEST", Align::kRight},
+               {"METRIC"},
+               {"UPDATED"}});
   for (const Json& item : items) {
     auto updated = IntField(item, "updated_at");
     table.Add({TextField(item, "name"), ShownInt(IntField(item, "live")), ShownInt(IntField(item, "previous")),
@@ -38,7 +42,8 @@ Outcome List(Context& context) {
                updated ? ShownAge(*updated, now_us) : kAbsent});
   }
   context.console.Out(table.Render(context.console));
-  if (table.Empty()) context.console.NoteLine("No models yet. A pipeline's first run makes one: ratchet run start PIPELINE");
+  if (table.Empty())
+    context.console.NoteLine("No models yet. A pipeline's first run makes one: ratchet run start PIPELINE");
   return kExitDone;
 }
 
@@ -156,8 +161,17 @@ Outcome Versions(Context& context, const std::string& name) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"VERSION", Align::kRight}, {"STATE"}, {"METRIC"}, {"SCORE", Align::kRight}, {"OPPONENT", Align::kRight},
-               {"AGAINST"}, {"VERDICT"}, {"DATA"}, {"RUN", Align::kRight}, {"SIZE", Align::kRight}, {"CREATED"}});
+  Table table({{"VERSION", Align::kRight},
+               {"STATE"},
+               {"METRIC"},
+               {"SCORE", Align::kRight},
+               {"OPPONENT", Align::kRight},
+               {"AGAINST"},
+               {"VERDICT"},
+               {"DATA"},
+               {"RUN", Align::kRight},
+               {"SIZE", Align::kRight},
+               {"CREATED"}});
   for (const Json& item : items) {
     auto created = IntField(item, "created_at");
     std::string data = TextField(item, "dataset");
@@ -190,7 +204,8 @@ std::vector<std::pair<std::string, std::string>> Traits(const Json& version, con
       {"pipeline revision", ShownValue(Field(lineage, "revision"))},
       {"seed", ShownValue(Field(lineage, "seed"))},
       {"bundle size", ShownSize(NumberField(version, "bundle_bytes").value_or(0))}};
-  for (const auto& [name, value] : Field(lineage, "params").items()) traits.emplace_back("params." + name, ShownValue(value));
+  for (const auto& [name, value] : Field(lineage, "params").items())
+    traits.emplace_back("params." + name, ShownValue(value));
   for (const auto& [name, value] : Field(lineage, "trainer_files").items())
     traits.emplace_back(name, ShownValue(value).substr(0, 12));
   return traits;
@@ -211,8 +226,10 @@ Result<Compared> FetchCompared(Client& client, const VersionedName& named) {
   Compared compared;
   RATCHET_ASSIGN(compared.version, client.GetJson(VersionPath(named)));
   auto decision = client.GetJson(VersionPath(named) + "/decision");
-  if (decision) compared.decision = std::move(*decision);
-  else if (decision.error().code != ErrorCode::kNotFound) return std::unexpected(std::move(decision).error());
+  if (decision)
+    compared.decision = std::move(*decision);
+  else if (decision.error().code != ErrorCode::kNotFound)
+    return std::unexpected(std::move(decision).error());
   return compared;
 }
 
@@ -323,13 +340,15 @@ void AddModelCommands(CLI::App& root, Context& context) {
              [&context] { return List(context); });
 
   auto shown = std::make_shared<std::string>();
-  CLI::App* show = AddCommand(*group, context,
-                              {.name = "show",
-                               .summary = "show a model with its newest decision, or one version with its own",
-                               .details = "Which version is live, which was live before, and why the gate decided as it did.",
-                               .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
-                              [&context, shown] { return Show(context, *shown); });
-  context.completions[show->add_option("NAME[@V]", *shown, "The model, or one version")->required()] = Completes::kModel;
+  CLI::App* show =
+      AddCommand(*group, context,
+                 {.name = "show",
+                  .summary = "show a model with its newest decision, or one version with its own",
+                  .details = "Which version is live, which was live before, and why the gate decided as it did.",
+                  .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
+                 [&context, shown] { return Show(context, *shown); });
+  context.completions[show->add_option("NAME[@V]", *shown, "The model, or one version")->required()] =
+      Completes::kModel;
 
   auto name = std::make_shared<std::string>();
   CLI::App* versions = AddCommand(*group, context,
@@ -341,27 +360,30 @@ void AddModelCommands(CLI::App& root, Context& context) {
   context.completions[versions->add_option("NAME", *name, "The model's name")->required()] = Completes::kModel;
 
   auto pair = std::make_shared<std::pair<std::string, std::string>>();
-  CLI::App* diff = AddCommand(*group, context,
-                              {.name = "diff",
-                               .summary = "compare two versions",
-                               .details = "Parameters, score, rows, dataset versions and decisions side by side; what differs\n"
-                                          "is marked. With -o json: both versions with their decisions.",
-                               .examples = "ratchet model diff parcel-sorter@1 parcel-sorter@2"},
-                              [&context, pair] { return Diff(context, pair->first, pair->second); });
+  CLI::App* diff =
+      AddCommand(*group, context,
+                 {.name = "diff",
+                  .summary = "compare two versions",
+                  .details = "Parameters, score, rows, dataset versions and decisions side by side; what differs\n"
+                             "is marked. With -o json: both versions with their decisions.",
+                  .examples = "ratchet model diff parcel-sorter@1 parcel-sorter@2"},
+                 [&context, pair] { return Diff(context, pair->first, pair->second); });
   context.completions[diff->add_option("A", pair->first, "One version, NAME@V")->required()] = Completes::kModelVersion;
   context.completions[diff->add_option("B", pair->second, "The other version, NAME@V")->required()] =
       Completes::kModelVersion;
 
   auto exported = std::make_shared<std::pair<std::string, std::string>>();
-  CLI::App* to_file = AddCommand(*group, context,
-                                 {.name = "export",
-                                  .summary = "download a version's bundle",
-                                  .details = "The bundle is a tar of manifest.json and model.pt (TorchScript): it gives the same\n"
-                                             "answers on an edge box and in Python as on the server.",
-                                  .examples = "ratchet model export parcel-sorter@2 parcel-sorter-2.tar\n"
-                                              "ratchet model export parcel-sorter@2 - | tar -xf - -C out"},
-                                 [&context, exported] { return Export(context, exported->first, exported->second); });
-  context.completions[to_file->add_option("NAME@V", exported->first, "The version")->required()] = Completes::kModelVersion;
+  CLI::App* to_file =
+      AddCommand(*group, context,
+                 {.name = "export",
+                  .summary = "download a version's bundle",
+                  .details = "The bundle is a tar of manifest.json and model.pt (TorchScript): it gives the same\n"
+                             "answers on an edge box and in Python as on the server.",
+                  .examples = "ratchet model export parcel-sorter@2 parcel-sorter-2.tar\n"
+                              "ratchet model export parcel-sorter@2 - | tar -xf - -C out"},
+                 [&context, exported] { return Export(context, exported->first, exported->second); });
+  context.completions[to_file->add_option("NAME@V", exported->first, "The version")->required()] =
+      Completes::kModelVersion;
   context.completions[to_file->add_option("FILE", exported->second, "Where to, or - for standard output")->required()] =
       Completes::kFile;
 }

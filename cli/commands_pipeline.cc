@@ -55,7 +55,8 @@ Outcome Apply(Context& context, const ApplyOptions& options) {
   const Json& changed = Field(pipeline, "changed");
   bool same = changed.is_boolean() && !changed.get<bool>();
   if (context.console.Quiet()) return kExitDone;
-  context.console.OutLine(fmt::format("pipeline {}: {} {}{}", name, same ? "unchanged, revision" : "applied as revision",
+  context.console.OutLine(fmt::format("pipeline {}: {} {}{}", name,
+                                      same ? "unchanged, revision" : "applied as revision",
                                       ShownInt(IntField(pipeline, "revision")), files));
   return kExitDone;
 }
@@ -65,8 +66,10 @@ Outcome Validate(Context& context, const std::string& path) {
   RATCHET_ASSIGN(Client client, context.Connect());
   auto body = client.Post("/api/v1/pipelines/validate", SpecRequest(spec));
   if (!body) return RefuseSpec(context, path, std::move(body).error());
-  if (context.Json()) PrintRaw(context.console, *body);
-  else if (!context.console.Quiet()) context.console.OutLine(path + ": valid");
+  if (context.Json())
+    PrintRaw(context.console, *body);
+  else if (!context.console.Quiet())
+    context.console.OutLine(path + ": valid");
   return kExitDone;
 }
 
@@ -150,7 +153,8 @@ void AddApply(CLI::App& group, Context& context) {
   command->add_option("--name", options->name, "The pipeline's name (default: the spec's model)")->type_name("NAME");
 }
 
-void AddNamed(CLI::App& group, Context& context, const CommandText& text, Outcome (*run)(Context&, const std::string&)) {
+void AddNamed(CLI::App& group, Context& context, const CommandText& text,
+              Outcome (*run)(Context&, const std::string&)) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = AddCommand(group, context, text, [&context, name, run] { return run(context, *name); });
   context.completions[command->add_option("NAME", *name, "The pipeline's name")->required()] = Completes::kPipeline;
@@ -182,13 +186,14 @@ void AddPipelineCommands(CLI::App& root, Context& context) {
             .examples = "ratchet pipeline delete parcel-sorter"},
            Delete);
   auto path = std::make_shared<std::string>();
-  CLI::App* validate = AddCommand(*group, context,
-                                  {.name = "validate",
-                                   .summary = "check a spec without applying it",
-                                   .details = "The server checks everything that apply would check and changes nothing.\n"
-                                              "Every fault is printed as FILE:LINE: FIELD: what is wrong.",
-                                   .examples = "ratchet pipeline validate parcel-sorter.yaml"},
-                                  [&context, path] { return Validate(context, *path); });
+  CLI::App* validate =
+      AddCommand(*group, context,
+                 {.name = "validate",
+                  .summary = "check a spec without applying it",
+                  .details = "The server checks everything that apply would check and changes nothing.\n"
+                             "Every fault is printed as FILE:LINE: FIELD: what is wrong.",
+                  .examples = "ratchet pipeline validate parcel-sorter.yaml"},
+                 [&context, path] { return Validate(context, *path); });
   context.completions[validate->add_option("FILE", *path, "The spec, or - for standard input")->required()] =
       Completes::kFile;
 }

@@ -83,8 +83,9 @@ void AddPredictCommand(CLI::App& root, Context& context) {
       Completes::kFile;
   command->add_option("--version", options->version, "Ask this version instead of the live one")
       ->type_name("V")
-      ->check(CLI::PositiveNumber.description("").name(""));
-  command->add_option("--serve", options->serve, "Address of the data plane (default: as the server says)")->type_name("URL");
+      ->check(WholeNumberFromOne());
+  command->add_option("--serve", options->serve, "Address of the data plane (default: as the server says)")
+      ->type_name("URL");
 }
 
 }  // namespace ratchet::cli

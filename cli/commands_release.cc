@@ -47,16 +47,16 @@ Outcome Conclude(Context& context, Client& client, const std::string& model, con
     PrintRaw(context.console, settled_at_once ? body : release.dump());
   } else if (state == "done" && !context.console.Quiet()) {
     auto own_ms = NumberField(release, "took_ms");
-    context.console.OutLine(fmt::format(
-        "{}: {} → {}{}{} (release {}{})", model, VersionText(release, "from"), VersionText(release, "to"),
-        own_ms ? " in " + ShownDuration(*own_ms) : "",
-        settled_at_once ? fmt::format(", {} round trip", ShownDuration(took_ms)) : "",
-        ShownInt(IntField(release, "id")), TextField(release, "kind") == "force" ? ", by force" : ""));
+    context.console.OutLine(fmt::format("{}: {} → {}{}{} (release {}{})", model, VersionText(release, "from"),
+                                        VersionText(release, "to"), own_ms ? " in " + ShownDuration(*own_ms) : "",
+                                        settled_at_once ? fmt::format(", {} round trip", ShownDuration(took_ms)) : "",
+                                        ShownInt(IntField(release, "id")),
+                                        TextField(release, "kind") == "force" ? ", by force" : ""));
   }
   if (state == "done") return kExitDone;
   std::string error = TextField(release, "error");
-  return Fail(ErrorCode::kConflict, "release", model + VersionText(release, "to"), error.empty() ? "it is " + state : error,
-              "Look at: ratchet release list " + model);
+  return Fail(ErrorCode::kConflict, "release", model + VersionText(release, "to"),
+              error.empty() ? "it is " + state : error, "Look at: ratchet release list " + model);
 }
 
 double MillisecondsSince(const Context& context, std::int64_t started_us) {
@@ -109,8 +109,16 @@ Outcome ListReleases(Context& context, const std::string& name, size_t limit) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"RELEASE", Align::kRight}, {"KIND"}, {"FROM", Align::kRight}, {"TO", Align::kRight}, {"STATE"},
-               {"STRATEGY"}, {"TOOK", Align::kRight}, {"ACTOR"}, {"WHEN"}, {"REASON"}});
+  Table table({{"RELEASE", Align::kRight},
+               {"KIND"},
+               {"FROM", Align::kRight},
+               {"TO", Align::kRight},
+               {"STATE"},
+               {"STRATEGY"},
+               {"TOOK", Align::kRight},
+               {"ACTOR"},
+               {"WHEN"},
+               {"REASON"}});
   for (const Json& item : items) {
     auto created = IntField(item, "created_at");
     auto took_ms = NumberField(item, "took_ms");
@@ -145,20 +153,20 @@ void AddPromote(CLI::App& root, Context& context) {
 
 void AddRollback(CLI::App& root, Context& context) {
   auto options = std::make_shared<RollbackOptions>();
-  CLI::App* command = AddCommand(
-      root, context,
-      {.name = "rollback",
-       .summary = "put an older version back",
-       .details = "Returns when every replica of the data plane serves the older version; no request is\n"
-                  "dropped. Without --to it is the version that was live before. Prints from, to, how long\n"
-                  "the switch took, and how long the command waited for it in all.",
-       .examples = "ratchet rollback parcel-sorter\n"
-                   "ratchet rollback parcel-sorter --to 1 --reason 'wrong labels since Monday'"},
-      [&context, options] { return Rollback(context, *options); });
+  CLI::App* command =
+      AddCommand(root, context,
+                 {.name = "rollback",
+                  .summary = "put an older version back",
+                  .details = "Returns when every replica of the data plane serves the older version; no request is\n"
+                             "dropped. Without --to it is the version that was live before. Prints from, to, how long\n"
+                             "the switch took, and how long the command waited for it in all.",
+                  .examples = "ratchet rollback parcel-sorter\n"
+                              "ratchet rollback parcel-sorter --to 1 --reason 'wrong labels since Monday'"},
+                 [&context, options] { return Rollback(context, *options); });
   context.completions[command->add_option("NAME", options->name, "The model's name")->required()] = Completes::kModel;
   command->add_option("--to", options->to, "The version to go back to (default: the previous one)")
       ->type_name("V")
-      ->check(CLI::PositiveNumber.description("").name(""));
+      ->check(WholeNumberFromOne());
   command->add_option("--reason", options->reason, "Why, for the record")->type_name("TEXT");
 }
 

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <limits>
 #include <thread>
 
 #include "base/names.h"
@@ -20,8 +19,7 @@ constexpr std::int64_t kRestartPatienceUs = 60'000'000;  // a server that is bei
 constexpr int kLogPatienceS = 24 * 3600;
 constexpr const char* kWaitExitStatus =
     "  0                       done; with --wait: the run's candidate was promoted\n"
-    "  1                       refused; with --wait: the run was rejected, failed or cancelled\n"
-    "  130                     interrupted with Ctrl-C; the run itself goes on\n";
+    "  1                       refused; with --wait: the run was rejected, failed or cancelled\n";
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -63,8 +61,8 @@ class RunWatch {
       std::this_thread::sleep_for(kPollEvery);
     }
     lines_.Clear();
-    context_.console.NoteLine(fmt::format("run {0} goes on. Look at it: ratchet run show {0}  stop it: ratchet run cancel {0}",
-                                          id_));
+    context_.console.NoteLine(
+        fmt::format("run {0} goes on. Look at it: ratchet run show {0}  stop it: ratchet run cancel {0}", id_));
     return std::string();
   }
 
@@ -101,8 +99,10 @@ Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
   if (body.empty()) return kExitInterrupted;
   RATCHET_ASSIGN(Json run, DecodeAnswer(body));
   int code = RunExitCode(run);
-  if (context.Json()) PrintRaw(context.console, body);
-  else context.console.OutLine(context.console.OnOut(code == 0 ? Paint::kGreen : Paint::kRed, RunVerdict(run)));
+  if (context.Json())
+    PrintRaw(context.console, body);
+  else
+    context.console.OutLine(context.console.OnOut(code == 0 ? Paint::kGreen : Paint::kRed, RunVerdict(run)));
   return code;
 }
 
@@ -136,7 +136,8 @@ Outcome AfterStart(Context& context, Client& client, const std::string& body, bo
   } else if (context.console.Quiet()) {
     context.console.OutLine(std::to_string(*id));
   } else {
-    context.console.OutLine(fmt::format("run {} of {} is {}", *id, TextField(run, "pipeline"), TextField(run, "state")));
+    context.console.OutLine(
+        fmt::format("run {} of {} is {}", *id, TextField(run, "pipeline"), TextField(run, "state")));
     context.console.NoteLine(fmt::format("Follow it: ratchet run show {} --wait", *id));
   }
   return kExitDone;
@@ -177,8 +178,15 @@ Outcome List(Context& context, const ListOptions& options) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"RUN", Align::kRight}, {"PIPELINE"}, {"STATE"}, {"OUTCOME"}, {"CANDIDATE", Align::kRight},
-               {"DATA"}, {"TOOK", Align::kRight}, {"CREATED"}, {"REASON"}});
+  Table table({{"RUN", Align::kRight},
+               {"PIPELINE"},
+               {"STATE"},
+               {"OUTCOME"},
+               {"CANDIDATE", Align::kRight},
+               {"DATA"},
+               {"TOOK", Align::kRight},
+               {"CREATED"},
+               {"REASON"}});
   for (const Json& run : items) {
     auto created = IntField(run, "created_at");
     auto started = IntField(run, "started_at");
@@ -207,7 +215,8 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
     return kExitDone;
   }
   const Surroundings& around = context.console.Around();
-  RunStyle style{.columns = around.columns, .utf8 = around.utf8, .color = around.color_allowed && around.out_is_terminal};
+  RunStyle style{
+      .columns = around.columns, .utf8 = around.utf8, .color = around.color_allowed && around.out_is_terminal};
   for (const std::string& line : RunLines(run, context.clock.WallUs(), style)) context.console.OutLine(line);
   std::string overrides;
   for (const auto& [key, value] : Field(run, "overrides").items())
@@ -244,27 +253,27 @@ Outcome Cancel(Context& context, std::int64_t id) {
     PrintRaw(context.console, body);
   } else if (!context.console.Quiet()) {
     RATCHET_ASSIGN(Json run, DecodeAnswer(body));
-    context.console.OutLine(fmt::format("run {}: {}", id, RunEnded(run) ? TextField(run, "state") : "is being cancelled"));
+    context.console.OutLine(
+        fmt::format("run {}: {}", id, RunEnded(run) ? TextField(run, "state") : "is being cancelled"));
   }
   return kExitDone;
 }
 
 Outcome Retry(Context& context, std::int64_t id, bool wait) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(std::string body, client.Post(RunPath(id) + "/retry",
-                                               {.text = "{}", .idempotency_key = NewIdempotencyKey()}));
+  RATCHET_ASSIGN(std::string body,
+                 client.Post(RunPath(id) + "/retry", {.text = "{}", .idempotency_key = NewIdempotencyKey()}));
   return AfterStart(context, client, body, wait);
 }
 
 CLI::Option* AddRunId(CLI::App* command, Context& context, std::int64_t& id) {
-  CLI::Option* option = command->add_option("ID", id, "The run's number")
-                            ->required()
-                            ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()).description(""));
+  CLI::Option* option = command->add_option("ID", id, "The run's number")->required()->check(WholeNumberFromOne());
   context.completions[option] = Completes::kRun;
   return option;
 }
 
-constexpr const char* kWaitHelp = "Watch until the run ends; exit 0 when promoted, 1 when rejected, failed or cancelled";
+constexpr const char* kWaitHelp =
+    "Watch until the run ends; exit 0 when promoted, 1 when rejected, failed or cancelled";
 
 void AddStart(CLI::App& group, Context& context) {
   auto options = std::make_shared<StartOptions>();
@@ -275,14 +284,17 @@ void AddStart(CLI::App& group, Context& context) {
        .details = "A run validates the data, trains a candidate, tests it against the live version on the\n"
                   "sealed holdout, and promotes it when the gate finds it better.\n"
                   "With --wait the run is shown until it ends, with a bar for the step under way on a\n"
-                  "terminal and a line for each change in a pipe (both on standard error), then its verdict.",
+                  "terminal and a line for each change in a pipe (both on standard error), then its verdict.\n"
+                  "Ctrl-C ends the watching with exit code 130; the run itself goes on.",
        .examples = "ratchet run start parcel-sorter --wait\n"
                    "ratchet run start parcel-sorter --set train.params.epochs=8 --reason 'longer training'",
        .exit_status = kWaitExitStatus},
       [&context, options] { return Start(context, *options); });
   context.completions[command->add_option("PIPELINE", options->pipeline, "The pipeline's name")->required()] =
       Completes::kPipeline;
-  command->add_option("--set", options->settings, "Another value for one key of the spec, in this run only; may be repeated")
+  command
+      ->add_option("--set", options->settings,
+                   "Another value for one key of the spec, in this run only; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--reason", options->reason, "Why, for the record")->type_name("TEXT");
@@ -298,11 +310,11 @@ void AddList(CLI::App& group, Context& context) {
                                   .examples = "ratchet run list --pipeline parcel-sorter --limit 10\n"
                                               "ratchet run list --state failed -o json"},
                                  [&context, options] { return List(context, *options); });
-  context.completions[command->add_option("--pipeline", options->pipeline, "Only runs of this pipeline")->type_name("NAME")] =
-      Completes::kPipeline;
+  context.completions[command->add_option("--pipeline", options->pipeline, "Only runs of this pipeline")
+                          ->type_name("NAME")] = Completes::kPipeline;
   command->add_option("--state", options->state, "Only runs in this state")
       ->type_name("queued|running|succeeded|failed|cancelled")
-      ->check(CLI::IsMember({"queued", "running", "succeeded", "failed", "cancelled"}).name(""));
+      ->check(OneOf({"queued", "running", "succeeded", "failed", "cancelled"}));
   command->add_option("--limit", options->limit, "At most so many (default all)")->type_name("N");
 }
 

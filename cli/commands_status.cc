@@ -12,7 +12,8 @@ std::string WorkerText(const Json& worker) {
   std::string sandbox = TextField(worker, "sandbox");
   if (!sandbox.empty()) text += ", sandbox " + sandbox;
   std::string recipes;
-  for (const Json& recipe : Field(worker, "recipes")) recipes += (recipes.empty() ? "" : " ") + TextField(recipe, "name");
+  for (const Json& recipe : Field(worker, "recipes"))
+    recipes += (recipes.empty() ? "" : " ") + TextField(recipe, "name");
   return recipes.empty() ? text : text + ", recipes " + recipes;
 }
 
@@ -28,7 +29,8 @@ Table ReplicaTable(const Json& serve, std::int64_t now_us) {
     auto seen_at = IntField(replica, "seen_at");
     std::string seen = seen_at ? ShownAge(*seen_at, now_us) : kAbsent;
     for (const auto& [name, model] : Field(replica, "models").items())
-      table.Add({TextField(replica, "id"), name, ShownInt(IntField(model, "epoch")), ReadyText(Field(model, "ready")), seen});
+      table.Add(
+          {TextField(replica, "id"), name, ShownInt(IntField(model, "epoch")), ReadyText(Field(model, "ready")), seen});
     if (Field(replica, "models").empty()) table.Add({TextField(replica, "id"), kAbsent, kAbsent, kAbsent, seen});
   }
   return table;

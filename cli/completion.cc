@@ -25,8 +25,8 @@ bool TakesValue(const CLI::Option* option) { return option && option->get_type_s
 // Where the words before the last lead to.
 struct Position {
   const CLI::App* command;
-  size_t positionals = 0;                // how many arguments of it stand there already
-  const CLI::Option* awaits = nullptr;   // the option whose value comes next
+  size_t positionals = 0;               // how many arguments of it stand there already
+  const CLI::Option* awaits = nullptr;  // the option whose value comes next
 };
 
 Position Walk(const CLI::App& app, Context& context, const std::vector<std::string>& words) {
@@ -62,12 +62,17 @@ void AddOptions(const CLI::App* app, const std::string& prefix, std::vector<std:
 
 std::string PathOf(Completes what) {
   switch (what) {
-    case Completes::kFile: return {};
-    case Completes::kPipeline: return "/api/v1/pipelines";
+    case Completes::kFile:
+      return {};
+    case Completes::kPipeline:
+      return "/api/v1/pipelines";
     case Completes::kModel:
-    case Completes::kModelVersion: return "/api/v1/models";
-    case Completes::kDataset: return "/api/v1/datasets";
-    case Completes::kRun: return "/api/v1/runs";
+    case Completes::kModelVersion:
+      return "/api/v1/models";
+    case Completes::kDataset:
+      return "/api/v1/datasets";
+    case Completes::kRun:
+      return "/api/v1/runs";
   }
   return {};
 }
@@ -83,7 +88,8 @@ std::vector<std::string> AskServer(const Context& context, Completes what, const
   for (const Json& item : *items) {
     std::string word = what == Completes::kRun ? ShownValue(Field(item, "id")) : TextField(item, "name");
     std::int64_t versions = IntField(item, "latest_version").value_or(0);
-    if (what != Completes::kModelVersion) found.push_back(word);
+    if (what != Completes::kModelVersion)
+      found.push_back(word);
     else if (versions > 0)
       for (std::int64_t v = std::max<std::int64_t>(1, versions - 9); v <= versions; ++v)
         found.push_back(fmt::format("{}@{}", word, v));

@@ -48,13 +48,26 @@ Surroundings LookAround() {
 std::string Painted(Paint paint, std::string_view text) {
   const char* code = "0";
   switch (paint) {
-    case Paint::kPlain: return std::string(text);
-    case Paint::kBold: code = "1"; break;
-    case Paint::kDim: code = "2"; break;
-    case Paint::kRed: code = "31"; break;
-    case Paint::kGreen: code = "32"; break;
-    case Paint::kYellow: code = "33"; break;
-    case Paint::kCyan: code = "36"; break;
+    case Paint::kPlain:
+      return std::string(text);
+    case Paint::kBold:
+      code = "1";
+      break;
+    case Paint::kDim:
+      code = "2";
+      break;
+    case Paint::kRed:
+      code = "31";
+      break;
+    case Paint::kGreen:
+      code = "32";
+      break;
+    case Paint::kYellow:
+      code = "33";
+      break;
+    case Paint::kCyan:
+      code = "36";
+      break;
   }
   return "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m";
 }

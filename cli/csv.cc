@@ -41,9 +41,12 @@ class CsvReader {
     std::string cell;
     for (++at_; !Done(); ++at_) {
       if (text_[at_] == '\n') ++line_;
-      if (text_[at_] != '"') cell += text_[at_];
-      else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') cell += text_[at_++];
-      else return AfterQuote(std::move(cell));
+      if (text_[at_] != '"')
+        cell += text_[at_];
+      else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"')
+        cell += text_[at_++];
+      else
+        return AfterQuote(std::move(cell));
     }
     return Fail(ErrorCode::kInvalid, "read the CSV", fmt::format("line {}", opened), "a quote is never closed");
   }
@@ -63,7 +66,8 @@ class CsvReader {
 
 Result<CsvTable> ParseCsv(std::string_view text) {
   CsvReader reader(text);
-  if (reader.Done()) return Fail(ErrorCode::kInvalid, "read the CSV", "", "it is empty", "The first line names the columns");
+  if (reader.Done())
+    return Fail(ErrorCode::kInvalid, "read the CSV", "", "it is empty", "The first line names the columns");
   CsvTable table;
   RATCHET_ASSIGN(table.header, reader.Record());
   while (!reader.Done()) {

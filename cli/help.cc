@@ -2,12 +2,14 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "cli/human.h"
 
 namespace ratchet::cli {
 namespace {
 
-constexpr size_t kPageWidth = 90;
+constexpr size_t kPageWidth = 80;
 constexpr size_t kTermWidth = 26;
 // Divides what one description string carries; CLI11 has one description and one footer for each command.
 constexpr char kDivider = '\x1f';
@@ -32,6 +34,30 @@ std::string Indented(const std::string& text, const std::string& indent) {
   return out;
 }
 
+// Paragraphs wrapped to the page; a line that begins with a space keeps its layout.
+std::string Reflowed(const std::string& text) {
+  std::string out;
+  size_t column = 0;
+  auto end_line = [&] {
+    if (column > 0) out += "\n";
+    column = 0;
+  };
+  for (const std::string& line : CLI::detail::split(text, '\n')) {
+    if (line.empty() || line[0] == ' ') {
+      end_line();
+      out += (line.empty() ? "" : "  ") + line + "\n";
+      continue;
+    }
+    for (const std::string& word : CLI::detail::split(line, ' ')) {
+      if (column > 0 && column + 1 + DisplayWidth(word) > kPageWidth) end_line();
+      out += (column == 0 ? "  " : " ") + word;
+      column += (column == 0 ? 2 : 1) + DisplayWidth(word);
+    }
+  }
+  end_line();
+  return out;
+}
+
 // "  term    words wrapped beside it"
 std::string Entry(const std::string& term, const std::string& words) {
   std::string out = "  " + term;
@@ -40,7 +66,8 @@ std::string Entry(const std::string& term, const std::string& words) {
     out += "\n" + std::string(kTermWidth, ' ');
     column = kTermWidth;
   };
-  if (column + 2 > kTermWidth) start_line();
+  if (column + 2 > kTermWidth)
+    start_line();
   else {
     out += std::string(kTermWidth - column, ' ');
     column = kTermWidth;
@@ -94,10 +121,12 @@ std::string Arguments(const CLI::App* app) {
   return out.empty() ? "" : "\nARGUMENTS\n" + out;
 }
 
+// The help option is listed once, among the global ones.
 std::string OptionEntries(const CLI::App* app) {
   std::string out;
   for (const CLI::Option* option : app->get_options({}))
-    if (!IsPositional(option) && !option->get_group().empty()) out += Entry(OptionTerm(option), option->get_description());
+    if (!IsPositional(option) && (!app->get_parent() || !option->check_lname("help")))
+      out += Entry(OptionTerm(option), option->get_description());
   return out;
 }
 
@@ -140,10 +169,39 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text
   return command;
 }
 
+CLI::Validator OneOf(std::vector<std::string> allowed) {
+  return CLI::Validator(
+      [allowed = std::move(allowed)](std::string& text) {
+        if (std::find(allowed.begin(), allowed.end(), text) != allowed.end()) return std::string();
+        return fmt::format("'{}' is not one of {}", text, CLI::detail::join(allowed, ", "));
+      },
+      "");
+}
+
+CLI::Validator WholeNumberFromOne() {
+  return CLI::Validator(
+      [](std::string& text) {
+        std::int64_t number = 0;
+        bool whole = CLI::detail::lexical_cast(text, number) && number >= 1;
+        return whole ? std::string() : fmt::format("'{}' is not a whole number from 1", text);
+      },
+      "");
+}
+
+CLI::Validator NumberWithin(double least, double most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        double number = 0;
+        bool within = CLI::detail::lexical_cast(text, number) && number >= least && number <= most;
+        return within ? std::string() : fmt::format("'{}' is not a number from {} to {}", text, least, most);
+      },
+      "");
+}
+
 std::string HelpPage::make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const {
   std::string about = app->get_description();
   std::string page = FullName(app) + " - " + Part(about, 0) + "\n\nSYNOPSIS\n" + Synopsis(app);
-  if (std::string details = Part(about, 1); !details.empty()) page += "\nDESCRIPTION\n" + Indented(details, "  ");
+  if (std::string details = Part(about, 1); !details.empty()) page += "\nDESCRIPTION\n" + Reflowed(details);
   page += Commands(app) + Arguments(app);
   const CLI::App* root = app;
   while (root->get_parent()) root = root->get_parent();

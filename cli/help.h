@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cli/context.h"
 
@@ -11,9 +12,9 @@ namespace ratchet::cli {
 // What a command's help page says, beside its options.
 struct CommandText {
   std::string name;
-  std::string summary;   // a few words, no full stop
-  std::string details;   // whole sentences; lines are wrapped where they stand
-  std::string examples;  // shell lines, one a line, without prompt
+  std::string summary;           // a few words, no full stop
+  std::string details;           // whole sentences; lines are wrapped where they stand
+  std::string examples;          // shell lines, one a line, without prompt
   std::string exit_status = {};  // in place of the common meanings, where a command says more
 };
 
@@ -21,6 +22,11 @@ struct CommandText {
 CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text, std::function<Outcome()> run);
 // Adds a word under which commands stand ("run", "model").
 CLI::App* AddGroup(CLI::App& root, const std::string& name, const std::string& summary, const std::string& details);
+
+// Checks of an option's value that say what is allowed.
+CLI::Validator OneOf(std::vector<std::string> allowed);
+CLI::Validator WholeNumberFromOne();
+CLI::Validator NumberWithin(double least, double most);
 
 // Man-page layout for every command: synopsis, description, arguments, options, commands, examples, exit status,
 // environment. Inherited by sub-commands.

@@ -158,8 +158,10 @@ std::string CutToWidth(std::string_view text, size_t width) {
 std::string OneLine(std::string_view text) {
   std::string line(text);
   for (char& c : line) {
-    if (c == '\n' || c == '\t' || c == '\r') c = ' ';
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    if (c == '\n' || c == '\t' || c == '\r')
+      c = ' ';
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = '?';
   }
   return line;
 }

@@ -11,15 +11,15 @@ namespace ratchet::cli {
 
 inline constexpr const char* kAbsent = "–";
 
-std::string ShownAge(std::int64_t then_us, std::int64_t now_us);   // "3 min ago"; a date after 30 days
-std::string ShownDuration(double milliseconds);                    // "12 ms", "1.2 s", "3 min 5 s", "2 h 10 min"
-std::string ShownTimeLeft(double seconds);                         // "0:42 left", "1:02:03 left"
-std::string ShownSize(double bytes);                               // "512 B", "1.2 MiB"
-std::string ShownCount(std::int64_t count);                        // "10,000"
-std::string ShownNumber(double number);                            // up to 6 significant digits
-std::string ShownScore(std::optional<double> score);               // four decimals, "–" when absent
-std::string ShownTime(std::int64_t at_us);                         // local "2026-01-31 12:00:00"
-std::string ShownInt(std::optional<std::int64_t> number);          // plain digits, "–" when absent
+std::string ShownAge(std::int64_t then_us, std::int64_t now_us);  // "3 min ago"; a date after 30 days
+std::string ShownDuration(double milliseconds);                   // "12 ms", "1.2 s", "3 min 5 s", "2 h 10 min"
+std::string ShownTimeLeft(double seconds);                        // "0:42 left", "1:02:03 left"
+std::string ShownSize(double bytes);                              // "512 B", "1.2 MiB"
+std::string ShownCount(std::int64_t count);                       // "10,000"
+std::string ShownNumber(double number);                           // up to 6 significant digits
+std::string ShownScore(std::optional<double> score);              // four decimals, "–" when absent
+std::string ShownTime(std::int64_t at_us);                        // local "2026-01-31 12:00:00"
+std::string ShownInt(std::optional<std::int64_t> number);         // plain digits, "–" when absent
 
 // "1 row", "2 rows", "10,000 rows".
 std::string Counted(std::int64_t count, std::string_view singular);

@@ -12,8 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kSpecLimitBytes = 16u << 20;    // beyond this the server refuses in any case
-constexpr size_t kParsedSpecBytes = 1u << 20;    // a larger one is sent as it is
+constexpr size_t kSpecLimitBytes = 16u << 20;  // beyond this the server refuses in any case
+constexpr size_t kParsedSpecBytes = 1u << 20;  // a larger one is sent as it is
 
 struct SpecOutline {
   std::string model;

@@ -17,8 +17,8 @@ struct SpecFile {
 
 inline constexpr std::size_t kCommandFileLimitBytes = 1 << 20;
 
-// Reads the spec and, beside it, each regular file that train.command names by a relative path without "..". A spec that
-// is not YAML is still returned, for the server to say what is wrong with it, with the line.
+// Reads the spec and, beside it, each regular file that train.command names by a relative path without "..". A spec
+// that is not YAML is still returned, for the server to say what is wrong with it, with the line.
 Result<SpecFile> ReadSpecFile(const std::string& path);
 
 // The body for PUT and validate: YAML alone, or JSON with the files in base64.

@@ -29,8 +29,8 @@ Result<std::string> DecodePng(std::string_view bytes, std::int64_t channels, std
   if (!png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()))
     return Refuse(image.message, "Check that the file is whole");
   if (image.width != width || image.height != height)
-    return Refuse(fmt::format("it is {} x {} pixels, the model takes {} x {} (width x height)", image.width, image.height,
-                              width, height),
+    return Refuse(fmt::format("it is {} x {} pixels, the model takes {} x {} (width x height)", image.width,
+                              image.height, width, height),
                   fmt::format("Scale it first, as in: convert in.png -resize {}x{}! out.png", width, height));
   image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
   std::string interleaved(PNG_IMAGE_SIZE(image), '\0');
@@ -41,7 +41,8 @@ Result<std::string> DecodePng(std::string_view bytes, std::int64_t channels, std
   size_t pixels = static_cast<size_t>(width * height);
   std::string planes(interleaved.size(), '\0');
   for (size_t pixel = 0; pixel < pixels; ++pixel)
-    for (size_t channel = 0; channel < 3; ++channel) planes[channel * pixels + pixel] = interleaved[pixel * 3 + channel];
+    for (size_t channel = 0; channel < 3; ++channel)
+      planes[channel * pixels + pixel] = interleaved[pixel * 3 + channel];
   return planes;
 }
 

@@ -18,11 +18,12 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
   app.add_option("--server", options.server, "Address of ratchetd (default http://127.0.0.1:7300)")
       ->type_name("URL")
       ->envname("RATCHET_SERVER");
-  app.add_option("--token", options.token, "Access token; prefer RATCHET_TOKEN")->type_name("TOKEN")->envname(
-      "RATCHET_TOKEN");
+  app.add_option("--token", options.token, "Access token; prefer RATCHET_TOKEN")
+      ->type_name("TOKEN")
+      ->envname("RATCHET_TOKEN");
   app.add_option("-o,--output", options.output, "table (for people) or json (the server's own answer)")
       ->type_name("table|json")
-      ->check(CLI::IsMember({"table", "json"}).name(""));
+      ->check(OneOf({"table", "json"}));
   app.add_flag("-q,--quiet", options.quiet, "Say nothing but results and errors: no progress, no confirmations");
   app.add_flag("--no-color", options.no_color, "No colours, even on a terminal");
 }
@@ -45,6 +46,9 @@ std::string Suggestion(const CLI::App& app, int argc, char** argv) {
     }
     if (word.starts_with('-')) continue;
     std::string near = NearestName(word, known);
+    // Two letters that changed places are two edits, and the commonest slip.
+    for (const std::string& command : known)
+      if (near.empty() && word.size() > 3 && EditDistance(word, command) <= 2) near = command;
     return near.empty() ? "" : fmt::format(" Did you mean '{}'?", near);
   }
   return {};
@@ -76,7 +80,8 @@ int UsageFailure(const CLI::App& app, const CLI::ParseError& error, int argc, ch
   if (in_group && argc > 1 && std::string(argv[argc - 1]) == DeepestParsed(app).get_name())
     what = "it needs one more word.";
   std::string command = UnderstoodCommand(app);
-  context.console.ErrorLine(fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), Lowered(OneLine(what))));
+  context.console.ErrorLine(
+      fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), Lowered(OneLine(what))));
   context.console.ErrorLine(fmt::format("See '{} --help'.", command));
   return kExitUsage;
 }
@@ -128,7 +133,8 @@ Result<VersionedName> ParseVersionedName(std::string_view kind, std::string_view
   RATCHET_TRY(CheckName(kind, parsed.name));
   if (at == std::string_view::npos) {
     if (version_is == VersionIs::kOptional) return parsed;
-    return Fail(ErrorCode::kInvalid, "read", Quoted(text), "it names no version", fmt::format("Write {}@7", parsed.name));
+    return Fail(ErrorCode::kInvalid, "read", Quoted(text), "it names no version",
+                fmt::format("Write {}@7", parsed.name));
   }
   std::string_view digits = text.substr(at + 1);
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed.version);

@@ -73,8 +73,7 @@ std::string CutPainted(const std::string& text, size_t width) {
 void LiveLines::Show(const std::vector<std::string>& lines) {
   if (!console_.Live()) return;
   std::string text = shown_ > 0 ? fmt::format("\x1b[{}F", shown_) : "";
-  for (const std::string& line : lines)
-    text += "\x1b[2K" + CutPainted(line, console_.Around().columns - 1) + "\n";
+  for (const std::string& line : lines) text += "\x1b[2K" + CutPainted(line, console_.Around().columns - 1) + "\n";
   if (lines.size() < shown_) text += "\x1b[J";
   shown_ = lines.size();
   console_.Err(text);
@@ -99,8 +98,10 @@ void TransferProgress::Advance(std::int64_t by_bytes, std::int64_t now_us) {
   if (now_us - told_us_ < (console_.Live() ? kRedrawUs : kPlainLineUs) && !(whole && console_.Live())) return;
   told_us_ = now_us;
   const Surroundings& around = console_.Around();
-  if (console_.Live()) lines_.Show({TransferLine(transfer_, around.columns - 1, around.utf8)});
-  else console_.NoteLine(TransferLine(transfer_, 0, around.utf8));
+  if (console_.Live())
+    lines_.Show({TransferLine(transfer_, around.columns - 1, around.utf8)});
+  else
+    console_.NoteLine(TransferLine(transfer_, 0, around.utf8));
 }
 
 }  // namespace ratchet::cli

@@ -64,12 +64,13 @@ std::string TimeLeft(const Json& step, double fraction, std::int64_t now_us) {
 
 std::string RunningStep(const Json& step, std::int64_t now_us, const RunStyle& style) {
   const Json& progress = Field(step, "progress");
+  // What matters most stands first: the end of the line may be cut off.
   std::vector<std::string> parts;
+  auto fraction = StepFraction(progress);
+  if (fraction) parts.push_back(TimeLeft(step, *fraction, now_us));
   auto number = IntField(LastAttempt(step), "number");
   if (number && *number > 1) parts.push_back(fmt::format("attempt {}", *number));
-  auto fraction = StepFraction(progress);
   parts.push_back(ProgressText(progress));
-  if (fraction) parts.push_back(TimeLeft(step, *fraction, now_us));
   std::string text = Join(parts, " · ");
   if (!fraction) return text.empty() ? "running" : text;
   return fmt::format("{} {:3.0f}%  {}", Painting(style, Paint::kCyan, Bar(*fraction, kBarWidth, style.utf8)),
@@ -80,10 +81,14 @@ std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& styl
   std::string state = TextField(step, "state");
   std::string mark = Painting(style, PaintOfState(state), Mark(state, style.utf8));
   std::string rest;
-  if (state == "running") rest = RunningStep(step, now_us, style);
-  else if (state == "failed" || state == "cancelled") rest = Join({state, ErrorOf(LastAttempt(step))}, ": ");
-  else if (state == "succeeded") rest = TookText(step);
-  else rest = Painting(style, Paint::kDim, state);
+  if (state == "running")
+    rest = RunningStep(step, now_us, style);
+  else if (state == "failed" || state == "cancelled")
+    rest = Join({state, ErrorOf(LastAttempt(step))}, ": ");
+  else if (state == "succeeded")
+    rest = TookText(step);
+  else
+    rest = Painting(style, Paint::kDim, state);
   return fmt::format("  {} {:<9} {}", mark, TextField(step, "name"), rest);
 }
 
@@ -91,10 +96,10 @@ std::string Head(const Json& run) {
   std::string dataset = TextField(run, "dataset");
   if (auto version = IntField(run, "dataset_version")) dataset += fmt::format("@{}", *version);
   auto candidate = IntField(run, "candidate");
-  return Join({fmt::format("run {}", ShownInt(IntField(run, "id"))), TextField(run, "pipeline"), dataset,
-               candidate ? fmt::format("candidate {}@{}", TextField(run, "model"), *candidate) : "",
-               TextField(run, "state")},
-              " · ");
+  return Join(
+      {fmt::format("run {}", ShownInt(IntField(run, "id"))), TextField(run, "pipeline"), dataset,
+       candidate ? fmt::format("candidate {}@{}", TextField(run, "model"), *candidate) : "", TextField(run, "state")},
+      " · ");
 }
 
 const Json& StepNamed(const Json& run, const std::string& name) {
@@ -172,8 +177,7 @@ std::string RunVerdict(const Json& run) {
   std::string outcome = TextField(run, "outcome");
   if (outcome.empty()) outcome = TextField(run, "state");
   std::string head = fmt::format("run {}: {}", ShownInt(IntField(run, "id")), outcome);
-  if (auto candidate = IntField(run, "candidate"))
-    head += fmt::format(" {}@{}", TextField(run, "model"), *candidate);
+  if (auto candidate = IntField(run, "candidate")) head += fmt::format(" {}@{}", TextField(run, "model"), *candidate);
   std::string why = OneLine(TextField(run, "summary"));
   if (why.empty()) why = ErrorOf(run);
   return why.empty() ? head + "." : head + ". " + why;

@@ -71,8 +71,10 @@ std::string ReachableFrom(const ServerUrl& server, const std::string& serve_url)
 std::string PercentEncoded(std::string_view text) {
   std::string encoded;
   for (unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~') encoded += static_cast<char>(c);
-    else encoded += fmt::format("%{:02X}", c);
+    if (std::isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~')
+      encoded += static_cast<char>(c);
+    else
+      encoded += fmt::format("%{:02X}", c);
   }
   return encoded;
 }

@@ -22,7 +22,8 @@ struct ServerUrl {
 // A missing scheme means http, a missing port the scheme's usual one.
 Result<ServerUrl> ParseServerUrl(std::string_view text);
 
-// The data plane as seen from here: a server that names its replica by a loopback or wildcard address means its own host.
+// The data plane as seen from here: a server that names its replica by a loopback or wildcard address means its own
+// host.
 std::string ReachableFrom(const ServerUrl& server, const std::string& serve_url);
 
 // For one part of a path or a query value: everything but letters, digits and "-._~" as %XX.

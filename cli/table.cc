@@ -88,7 +88,8 @@ Paint PaintOfState(const std::string& state) {
     if (state == well) return Paint::kGreen;
   for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "fail"})
     if (state == bad) return Paint::kRed;
-  for (const char* moving : {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "warn"})
+  for (const char* moving :
+       {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "warn"})
     if (state == moving) return Paint::kYellow;
   return Paint::kPlain;
 }

@@ -66,7 +66,8 @@ Result<Json> TensorOfRows(const TensorInput& input, const Json& rows) {
     named = named || rows[row].contains(input.name);
     RATCHET_ASSIGN(std::int64_t count, AppendValue(input, Field(rows[row], input.name), row, data));
     if (count != input.ElementsPerRow() && rows[row].contains(input.name))
-      return Refuse(fmt::format("row {}, {}: {} values instead of {}", row + 1, input.name, count, input.ElementsPerRow()));
+      return Refuse(
+          fmt::format("row {}, {}: {} values instead of {}", row + 1, input.name, count, input.ElementsPerRow()));
   }
   if (!named) return Refuse(fmt::format("there is no column {}", Quoted(input.name)));
   std::vector<std::int64_t> shape = input.shape;
@@ -100,7 +101,8 @@ Json CellValue(const TensorInput& input, const std::string& cell) {
   }
   std::int64_t whole = 0;
   const char* end = cell.data() + cell.size();
-  if (auto parsed = std::from_chars(cell.data(), end, whole); parsed.ec == std::errc() && parsed.ptr == end) return whole;
+  if (auto parsed = std::from_chars(cell.data(), end, whole); parsed.ec == std::errc() && parsed.ptr == end)
+    return whole;
   double number = 0;
   auto parsed = std::from_chars(cell.data(), end, number);
   if (parsed.ec != std::errc() || parsed.ptr != end) return cell;

@@ -25,7 +25,9 @@ constexpr std::array kEndings = {Ending{".csv", RowFormat::kCsv}, Ending{".jsonl
 
 bool Compressed(std::string_view bytes) {
   using namespace std::literals;
-  for (std::string_view magic : {"\x1f\x8b"sv, "\x28\xb5\x2f\xfd"sv, "PK\x03\x04"sv, "BZh"sv, "\xfd""7zXZ"sv})
+  for (std::string_view magic : {"\x1f\x8b"sv, "\x28\xb5\x2f\xfd"sv, "PK\x03\x04"sv, "BZh"sv,
+                                 "\xfd"
+                                 "7zXZ"sv})
     if (bytes.starts_with(magic)) return true;
   return false;
 }
@@ -34,9 +36,12 @@ bool Compressed(std::string_view bytes) {
 
 std::string_view ContentTypeOf(RowFormat format) {
   switch (format) {
-    case RowFormat::kCsv: return "text/csv";
-    case RowFormat::kJsonLines: return "application/x-ndjson";
-    case RowFormat::kPack: return "application/vnd.ratchet.pack";
+    case RowFormat::kCsv:
+      return "text/csv";
+    case RowFormat::kJsonLines:
+      return "application/x-ndjson";
+    case RowFormat::kPack:
+      return "application/vnd.ratchet.pack";
   }
   return "application/octet-stream";
 }
@@ -63,7 +68,7 @@ Result<std::unique_ptr<InputFile>> InputFile::Open(const std::string& path) {
   if (path == "-") return std::unique_ptr<InputFile>(new InputFile(STDIN_FILENO, "standard input", -1));
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return FailErrno("open", path, errno);
-  struct stat info{};
+  struct stat info {};
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
     close(fd);
     return Fail(ErrorCode::kInvalid, "open", path, "it is a folder", "Name the files in it");

@@ -34,7 +34,8 @@ class InputFile {
   Result<std::string> ReadAll(std::size_t limit_bytes);
 
  private:
-  InputFile(int fd, std::string name, std::int64_t size_bytes) : fd_(fd), name_(std::move(name)), size_bytes_(size_bytes) {}
+  InputFile(int fd, std::string name, std::int64_t size_bytes)
+      : fd_(fd), name_(std::move(name)), size_bytes_(size_bytes) {}
   const int fd_;
   const std::string name_;
   const std::int64_t size_bytes_;

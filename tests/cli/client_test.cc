@@ -75,7 +75,8 @@ TEST(ParseAnswer, ReadsLengthsAndChunks) {
   EXPECT_TRUE(complete);
   ParseAnswer("HTTP/1.1 422 X\r\nContent-Length: 40\r\n\r\nfour", &complete);
   EXPECT_FALSE(complete);
-  answer = ParseAnswer("HTTP/1.1 413 X\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n2\r\n!!\r\n0\r\n\r\n", &complete);
+  answer =
+      ParseAnswer("HTTP/1.1 413 X\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfour\r\n2\r\n!!\r\n0\r\n\r\n", &complete);
   EXPECT_EQ(answer.body, "four!!");
   EXPECT_TRUE(complete);
   EXPECT_EQ(ParseAnswer("garbage", &complete).status, 0);
@@ -125,13 +126,14 @@ TEST(ClientUpload, KnowsTheReasonWhenTheServerRefusesBeforeTheEnd) {
   std::int64_t sent = 0;
   constexpr std::int64_t kHuge = std::int64_t{4} << 30;
   auto answer = Connected(server.Url())
-                    .Upload("/x", "text/csv", kHuge,
-                            [&](char* into, size_t most) -> Result<size_t> {
-                              std::memset(into, 'a', most);
-                              sent += static_cast<std::int64_t>(most);
-                              return most;
-                            },
-                            "key");
+                    .Upload(
+                        "/x", "text/csv", kHuge,
+                        [&](char* into, size_t most) -> Result<size_t> {
+                          std::memset(into, 'a', most);
+                          sent += static_cast<std::int64_t>(most);
+                          return most;
+                        },
+                        "key");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().Message(), "Line 3 is ragged.");
   EXPECT_LT(sent, kHuge / 4);

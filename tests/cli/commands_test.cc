@@ -21,10 +21,18 @@ constexpr const char* kRelease =
     R"({"id":9,"model":"sorter","kind":"rollback","from":2,"to":1,"epoch":5,"state":"done","took_ms":12,"error":null})";
 
 TEST(Ratchet, EndsWithTwoWhenTheCommandLineIsWrong) {
-  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
-           {}, {"run"}, {"nothing"}, {"status", "--no-such"}, {"-o", "xml", "status"}, {"run", "show", "0"},
-           {"run", "show", "x"}, {"promote", "m@1"}, {"completion", "fish"}, {"dataset", "push", "x"},
-           {"dataset", "push", "x", "f", "--holdout", "2"}}) {
+  for (std::vector<std::string> words :
+       std::initializer_list<std::vector<std::string>>{{},
+                                                       {"run"},
+                                                       {"nothing"},
+                                                       {"status", "--no-such"},
+                                                       {"-o", "xml", "status"},
+                                                       {"run", "show", "0"},
+                                                       {"run", "show", "x"},
+                                                       {"promote", "m@1"},
+                                                       {"completion", "fish"},
+                                                       {"dataset", "push", "x"},
+                                                       {"dataset", "push", "x", "f", "--holdout", "2"}}) {
     ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
     EXPECT_EQ(end.code, 2) << testing::PrintToString(words);
     EXPECT_THAT(end.err, StartsWith("ratchet: ")) << testing::PrintToString(words);
@@ -78,12 +86,34 @@ TEST(Ratchet, RefusesNamesThatCouldBePaths) {
 }
 
 TEST(Ratchet, HasAFullHelpPageForEveryCommand) {
-  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
-           {"status"}, {"doctor"}, {"pipeline", "apply"}, {"pipeline", "list"}, {"pipeline", "show"}, {"pipeline", "delete"},
-           {"pipeline", "validate"}, {"run", "start"}, {"run", "list"}, {"run", "show"}, {"run", "logs"}, {"run", "cancel"},
-           {"run", "retry"}, {"dataset", "push"}, {"dataset", "list"}, {"dataset", "show"}, {"dataset", "preview"},
-           {"model", "list"}, {"model", "show"}, {"model", "versions"}, {"model", "diff"}, {"model", "export"}, {"promote"},
-           {"rollback"}, {"predict"}, {"release", "list"}, {"audit", "list"}, {"completion"}}) {
+  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{{"status"},
+                                                                                        {"doctor"},
+                                                                                        {"pipeline", "apply"},
+                                                                                        {"pipeline", "list"},
+                                                                                        {"pipeline", "show"},
+                                                                                        {"pipeline", "delete"},
+                                                                                        {"pipeline", "validate"},
+                                                                                        {"run", "start"},
+                                                                                        {"run", "list"},
+                                                                                        {"run", "show"},
+                                                                                        {"run", "logs"},
+                                                                                        {"run", "cancel"},
+                                                                                        {"run", "retry"},
+                                                                                        {"dataset", "push"},
+                                                                                        {"dataset", "list"},
+                                                                                        {"dataset", "show"},
+                                                                                        {"dataset", "preview"},
+                                                                                        {"model", "list"},
+                                                                                        {"model", "show"},
+                                                                                        {"model", "versions"},
+                                                                                        {"model", "diff"},
+                                                                                        {"model", "export"},
+                                                                                        {"promote"},
+                                                                                        {"rollback"},
+                                                                                        {"predict"},
+                                                                                        {"release", "list"},
+                                                                                        {"audit", "list"},
+                                                                                        {"completion"}}) {
     words.push_back("--help");
     ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
     EXPECT_EQ(end.code, 0);
@@ -123,10 +153,12 @@ TEST(Doctor, EndsWithThreeWhenTheServerIsOutOfReach) {
 TEST(DatasetPush, StreamsTheFileAndSaysWhatWasAdded) {
   FakeServer server;
   server.On("POST /api/v1/datasets/churn/versions",
-            R"({"dataset":"churn","version":2,"rows_added":{"train":7,"validation":1,"holdout":2},"bytes_added":2048})", 201);
+            R"({"dataset":"churn","version":2,"rows_added":{"train":7,"validation":1,"holdout":2},"bytes_added":2048})",
+            201);
   TemporaryFolder folder;
   WriteWhole(folder / "rows.csv", "a,b\n1,2\n");
-  ProgramEnd end = Ratchet(server.Url(), {"dataset", "push", "churn", folder / "rows.csv", "--key", "a b", "--holdout", "0.2"});
+  ProgramEnd end =
+      Ratchet(server.Url(), {"dataset", "push", "churn", folder / "rows.csv", "--key", "a b", "--holdout", "0.2"});
   EXPECT_EQ(end.code, 0) << end.err;
   EXPECT_THAT(end.out, StartsWith("churn@2: 10 rows added (train 7, validation 1, holdout 2), 2.0 KiB in "));
   SeenRequest seen = server.Seen().at(0);
@@ -170,8 +202,9 @@ TEST(Promote, WaitsForTheReleaseAndTellsItsFailure) {
             R"({"id":9,"model":"sorter","kind":"force","from":1,"to":3,"state":"loading"})");
   server.On("GET /api/v1/models/sorter/releases",
             R"({"items":[{"id":9,"kind":"force","from":1,"to":3,"state":"loading"}],"next":null})");
-  server.On("GET /api/v1/models/sorter/releases",
-            R"({"items":[{"id":9,"kind":"force","from":1,"to":3,"state":"failed","error":"the bundle does not load"}],"next":null})");
+  server.On(
+      "GET /api/v1/models/sorter/releases",
+      R"({"items":[{"id":9,"kind":"force","from":1,"to":3,"state":"failed","error":"the bundle does not load"}],"next":null})");
   ProgramEnd end = Ratchet(server.Url(), {"promote", "sorter@3", "--force", "--reason", "try"});
   EXPECT_EQ(end.code, 1);
   EXPECT_THAT(end.err, HasSubstr("the bundle does not load"));
@@ -181,7 +214,8 @@ TEST(Promote, WaitsForTheReleaseAndTellsItsFailure) {
 TEST(ModelDiff, MarksWhatDiffers) {
   FakeServer server;
   auto version = [](int number, const char* rate, const char* score) {
-    return std::string(R"({"model":"m","version":)") + std::to_string(number) + R"(,"metric":"accuracy","score":)" + score +
+    return std::string(R"({"model":"m","version":)") + std::to_string(number) + R"(,"metric":"accuracy","score":)" +
+           score +
            R"(,"recipe":"r","dataset":"d","dataset_version":1,"run":4,"manifest":{"lineage":{"params":{"epochs":3,"learning_rate":)" +
            rate + "}}}}";
   };
@@ -208,13 +242,16 @@ TEST(DatasetPreview, ShowsBlobsBySize) {
   FakeServer server;
   server.On("GET /api/v1/datasets/p", R"({"name":"p","latest_version":3,"schema":[{"name":"id","type":"text"},
             {"name":"image","type":"blob","shape":[1,2,2]},{"name":"n","type":"integer"}]})");
-  server.On("GET /api/v1/datasets/p/versions/3/rows", R"({"columns":["id","image","n"],"items":[["a","AAECAw==",7]],"next":null})");
+  server.On("GET /api/v1/datasets/p/versions/3/rows",
+            R"({"columns":["id","image","n"],"items":[["a","AAECAw==",7]],"next":null})");
   EXPECT_EQ(Ratchet(server.Url(), {"dataset", "preview", "p"}).out, "id  image      n\na   <4 bytes>  7\n");
 }
 
 TEST(Audit, ListsEntries) {
   FakeServer server;
-  server.On("GET /api/v1/audit", R"({"items":[{"id":1,"at":1,"actor":"loopback","action":"promote","subject":"m@1","detail":"x"}],"next":null})");
+  server.On(
+      "GET /api/v1/audit",
+      R"({"items":[{"id":1,"at":1,"actor":"loopback","action":"promote","subject":"m@1","detail":"x"}],"next":null})");
   EXPECT_THAT(Ratchet(server.Url(), {"audit", "list"}).out, HasSubstr("loopback  promote  m@1      x"));
 }
 

@@ -20,7 +20,8 @@ TEST(Complete, OffersCommandsOptionsAndValues) {
 
 TEST(Complete, AsksTheServerForNamesSilently) {
   FakeServer server;
-  server.On("GET /api/v1/models", R"({"items":[{"name":"sorter","latest_version":2},{"name":"churn","latest_version":1}],"next":null})");
+  server.On("GET /api/v1/models",
+            R"({"items":[{"name":"sorter","latest_version":2},{"name":"churn","latest_version":1}],"next":null})");
   server.On("GET /api/v1/runs", R"({"items":[{"id":12},{"id":5}],"next":null})");
   EXPECT_EQ(Ratchet(server.Url(), {"__complete", "rollback", ""}).out, "sorter\nchurn\n");
   EXPECT_EQ(Ratchet(server.Url(), {"__complete", "model", "diff", "sorter@1", "s"}).out, "sorter@1\nsorter@2\n");
@@ -31,8 +32,10 @@ TEST(Complete, AsksTheServerForNamesSilently) {
 }
 
 std::string InBash(const FakeServer& server, const std::string& line) {
-  std::string script = "set -eu\nPATH=$(dirname '" RATCHET_PROGRAM "'):$PATH\neval \"$(ratchet completion bash)\"\n"
-                       "COMP_LINE='" + line + "' COMP_POINT=" + std::to_string(line.size()) +
+  std::string script = "set -eu\nPATH=$(dirname '" RATCHET_PROGRAM
+                       "'):$PATH\neval \"$(ratchet completion bash)\"\n"
+                       "COMP_LINE='" +
+                       line + "' COMP_POINT=" + std::to_string(line.size()) +
                        "\n_ratchet\nprintf '%s\\n' ${COMPREPLY[@]+\"${COMPREPLY[@]}\"}\n";
   ProgramEnd end = RunProcess({"bash", "--norc", "-c", script}, "", {"RATCHET_SERVER=" + server.Url()});
   EXPECT_EQ(end.err, "");

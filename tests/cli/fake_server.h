@@ -63,8 +63,10 @@ class FakeServer {
                      request.get_header_value("Authorization"), request.get_header_value("Idempotency-Key")});
     auto found = answers_.find(request.method + " " + request.target);
     if (found == answers_.end()) found = answers_.find(request.method + " " + request.path);
-    RecordedAnswer answer{404, R"({"type":"https://ratchet.dev/problems/not-found","title":"Not found","status":404,)"
-                               R"("detail":"There is no such thing."})", "application/problem+json"};
+    RecordedAnswer answer{404,
+                          R"({"type":"https://ratchet.dev/problems/not-found","title":"Not found","status":404,)"
+                          R"("detail":"There is no such thing."})",
+                          "application/problem+json"};
     if (found != answers_.end()) {
       size_t& turn = turns_[found->first];
       answer = found->second[std::min(turn++, found->second.size() - 1)];

@@ -12,22 +12,27 @@ constexpr std::int64_t kSecond = 1'000'000;
 TEST(ShownAge, UsesTheLargestFittingUnit) {
   const std::int64_t now = 1'700'000'000 * kSecond;
   const std::pair<std::int64_t, const char*> cases[] = {
-      {-5, "just now"}, {0, "just now"}, {1, "1 s ago"}, {59, "59 s ago"}, {60, "1 min ago"}, {3599, "59 min ago"},
-      {3600, "1 h ago"}, {47 * 3600, "47 h ago"}, {48 * 3600, "2 days ago"}, {29 * 86400, "29 days ago"}};
+      {-5, "just now"},           {0, "just now"},         {1, "1 s ago"},
+      {59, "59 s ago"},           {60, "1 min ago"},       {3599, "59 min ago"},
+      {3600, "1 h ago"},          {47 * 3600, "47 h ago"}, {48 * 3600, "2 days ago"},
+      {29 * 86400, "29 days ago"}};
   for (auto [seconds, text] : cases) EXPECT_EQ(ShownAge(now - seconds * kSecond, now), text) << seconds;
   EXPECT_EQ(ShownAge(now - 60 * 86400 * kSecond, now).size(), 10u);  // a date
 }
 
 TEST(ShownDuration, UsesTheLargestFittingUnit) {
   const std::pair<double, const char*> cases[] = {
-      {-1, "0.0 ms"}, {1.24, "1.2 ms"}, {12, "12 ms"}, {999.6, "1.0 s"}, {59'900, "59.9 s"}, {59'960, "1 min 0 s"},
-      {185'000, "3 min 5 s"}, {7'800'000, "2 h 10 min"}};
+      {-1, "0.0 ms"},     {1.24, "1.2 ms"},      {12, "12 ms"},          {999.6, "1.0 s"},
+      {59'900, "59.9 s"}, {59'960, "1 min 0 s"}, {185'000, "3 min 5 s"}, {7'800'000, "2 h 10 min"}};
   for (auto [ms, text] : cases) EXPECT_EQ(ShownDuration(ms), text) << ms;
 }
 
 TEST(ShownSize, UsesBinaryUnits) {
-  const std::pair<double, const char*> cases[] = {
-      {0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1.5 * 1024 * 1024, "1.5 MiB"}, {1024.0 * 1024 * 1023.99, "1.0 GiB"}};
+  const std::pair<double, const char*> cases[] = {{0, "0 B"},
+                                                  {1023, "1023 B"},
+                                                  {1024, "1.0 KiB"},
+                                                  {1.5 * 1024 * 1024, "1.5 MiB"},
+                                                  {1024.0 * 1024 * 1023.99, "1.0 GiB"}};
   for (auto [bytes, text] : cases) EXPECT_EQ(ShownSize(bytes), text) << bytes;
 }
 
@@ -115,7 +120,9 @@ TEST(ReachableFrom, ReplacesAddressesThatMeanTheServersOwnHost) {
   EXPECT_EQ(ReachableFrom(local, "http://127.0.0.1:7301"), "http://127.0.0.1:7301");
 }
 
-TEST(PercentEncoded, EscapesAllButUnreserved) { EXPECT_EQ(PercentEncoded("a b/c?d=ä~-._"), "a%20b%2Fc%3Fd%3D%C3%A4~-._"); }
+TEST(PercentEncoded, EscapesAllButUnreserved) {
+  EXPECT_EQ(PercentEncoded("a b/c?d=ä~-._"), "a%20b%2Fc%3Fd%3D%C3%A4~-._");
+}
 
 }  // namespace
 }  // namespace ratchet::cli

@@ -59,10 +59,9 @@ TEST(BuildInferRequest, MakesAnImageATensor) {
 TEST(BuildInferRequest, MakesNamedCsvColumnsTensors) {
   auto request = BuildInferRequest(kTable, "n,extra,age,plan\r\n1,x,2.5,\"a,b\"\r\n2,y,,\r\n");
   ASSERT_TRUE(request) << Cause(request);
-  EXPECT_EQ(*request,
-            R"({"inputs":[{"name":"age","datatype":"FP32","shape":[2],"data":[2.5,null]},)"
-            R"({"name":"plan","datatype":"BYTES","shape":[2],"data":["a,b",""]},)"
-            R"({"name":"n","datatype":"INT64","shape":[2,1],"data":[1,2]}]})");
+  EXPECT_EQ(*request, R"({"inputs":[{"name":"age","datatype":"FP32","shape":[2],"data":[2.5,null]},)"
+                      R"({"name":"plan","datatype":"BYTES","shape":[2],"data":["a,b",""]},)"
+                      R"({"name":"n","datatype":"INT64","shape":[2,1],"data":[1,2]}]})");
 }
 
 TEST(BuildInferRequest, TakesRowsInEveryJsonForm) {
@@ -97,7 +96,8 @@ TEST(PredictionTable, ShowsLabelAndProbabilityOrTheValue) {
   auto table = PredictionTable(ParseJson(R"({"model_version":"2","outputs":[
       {"name":"probabilities","shape":[2,2],"data":[0.1,0.9,0.75,0.25]},{"name":"label","shape":[2],"data":["yes","no"]}]})"));
   ASSERT_TRUE(table);
-  EXPECT_EQ(table->Render(0, false), "ROW  LABEL  PROBABILITY  VERSION\n  1  yes         0.9000        2\n  2  no          0.7500        2\n");
+  EXPECT_EQ(table->Render(0, false),
+            "ROW  LABEL  PROBABILITY  VERSION\n  1  yes         0.9000        2\n  2  no          0.7500        2\n");
   table = PredictionTable(ParseJson(R"({"model_version":"1","outputs":[{"name":"y","shape":[1,1],"data":[3.5]}]})"));
   ASSERT_TRUE(table);
   EXPECT_EQ(table->Render(0, false), "ROW  PREDICTION  VERSION\n  1         3.5        1\n");

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "cli/progress_bar.h"
 #include "cli/human.h"
+#include "cli/progress_bar.h"
 #include "cli/run_view.h"
 
 namespace ratchet::cli {
@@ -18,7 +18,8 @@ TEST(Bar, FillsByFraction) {
 
 TEST(TransferLine, ShowsRateAndTimeLeft) {
   Transfer transfer{"a.pack", 5 << 20, 20 << 20, 1.0};
-  EXPECT_EQ(TransferLine(transfer, 70, false), "a.pack [####--------------]  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
+  EXPECT_EQ(TransferLine(transfer, 70, false),
+            "a.pack [####--------------]  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
   EXPECT_EQ(TransferLine(transfer, 0, false), "a.pack  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
 }
 
@@ -41,7 +42,8 @@ TEST(StepFraction, CountsFinishedEpochsAndStepsWithin) {
 }
 
 Json RunningRun() {
-  return ParseJson(R"({"id":5,"pipeline":"sorter","model":"sorter","state":"running","dataset":"parcels","dataset_version":1,
+  return ParseJson(
+      R"({"id":5,"pipeline":"sorter","model":"sorter","state":"running","dataset":"parcels","dataset_version":1,
     "candidate":null,"steps":[
     {"name":"validate","state":"succeeded","started_at":1000000,"ended_at":1300000,"attempts":[],"progress":null},
     {"name":"train","state":"running","started_at":2000000,"attempts":[{"number":2,"state":"running","started_at":2000000}],
@@ -55,17 +57,17 @@ TEST(RunLines, ShowBarTimeLeftAndAttempt) {
   EXPECT_EQ(lines[0], "run 5 · sorter · parcels@1 · running");
   EXPECT_EQ(lines[1], "  + validate  300 ms");
   EXPECT_EQ(lines[2],
-            "  > train     [############------------]  50%  attempt 2 · epoch 1/2 · loss 0.4123 · "
-            "validation_accuracy 0.89 · 5,200 rows/s · 0:10 left");
+            "  > train     [############------------]  50%  0:10 left · attempt 2 · epoch 1/2 · "
+            "loss 0.4123 · validation_accuracy 0.89 · 5,200 rows/s");
   EXPECT_EQ(lines[3], "    test      pending");
 }
 
 TEST(RunChanges, TellsEachChangeOnce) {
   Json run = RunningRun();
-  EXPECT_EQ(RunChanges(Json(), run),
-            (std::vector<std::string>{
-                "run 5: running", "run 5: validate: succeeded, 300 ms", "run 5: train: running",
-                "run 5: train: epoch 1/2 · loss 0.4123 · validation_accuracy 0.89 · 5,200 rows/s"}));
+  EXPECT_EQ(
+      RunChanges(Json(), run),
+      (std::vector<std::string>{"run 5: running", "run 5: validate: succeeded, 300 ms", "run 5: train: running",
+                                "run 5: train: epoch 1/2 · loss 0.4123 · validation_accuracy 0.89 · 5,200 rows/s"}));
   EXPECT_TRUE(RunChanges(run, run).empty());
   Json failed = run;
   failed["steps"][1]["state"] = "failed";
@@ -77,9 +79,10 @@ TEST(RunVerdict, SaysOutcomeCandidateAndWhy) {
   EXPECT_EQ(RunVerdict(ParseJson(R"({"id":5,"model":"m","state":"succeeded","outcome":"promoted","candidate":2,
                                      "summary":"Better by 0.03."})")),
             "run 5: promoted m@2. Better by 0.03.");
-  EXPECT_EQ(RunVerdict(ParseJson(R"({"id":6,"model":"m","state":"failed","outcome":"failed","candidate":null,"summary":"",
+  EXPECT_EQ(
+      RunVerdict(ParseJson(R"({"id":6,"model":"m","state":"failed","outcome":"failed","candidate":null,"summary":"",
                                      "error":{"class":"user","message":"exit code 1","hint":"See the log"}})")),
-            "run 6: failed. exit code 1. See the log");
+      "run 6: failed. exit code 1. See the log");
 }
 
 TEST(RunExitCode, IsZeroForPromotedOnly) {

@@ -54,7 +54,8 @@ TEST(RunShow, WaitEndsWithOneWhenTheCandidateWasRejected) {
 TEST(RunList, FiltersAndPagesIntoOneArray) {
   FakeServer server;
   server.On("GET /api/v1/runs?pipeline=sorter&state=failed&limit=2", R"({"items":[{"id":7},{"id":6}],"next":"6"})");
-  ProgramEnd end = Ratchet(server.Url(), {"run", "list", "--pipeline", "sorter", "--state", "failed", "--limit", "2", "-o", "json"});
+  ProgramEnd end =
+      Ratchet(server.Url(), {"run", "list", "--pipeline", "sorter", "--state", "failed", "--limit", "2", "-o", "json"});
   EXPECT_EQ(end.out, "[\n{\"id\":7},\n{\"id\":6}\n]\n");
 }
 

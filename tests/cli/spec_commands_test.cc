@@ -27,7 +27,8 @@ TEST(ReadSpecFile, TakesAlongTheCommandsOwnFilesOnly) {
   WriteWhole(folder / "sub/train.py", "print()");
   WriteWhole(folder / "secret", "x");
   std::filesystem::create_symlink(folder / "secret", folder / "link.py");
-  WriteWhole(folder / "sub/spec.yaml", "model: m\ntrain: {command: [python3, train.py, ../secret, /etc/hostname, missing.py, .]}\n");
+  WriteWhole(folder / "sub/spec.yaml",
+             "model: m\ntrain: {command: [python3, train.py, ../secret, /etc/hostname, missing.py, .]}\n");
   auto spec = ReadSpecFile(folder / "sub/spec.yaml");
   ASSERT_TRUE(spec);
   EXPECT_EQ(spec->model, "m");

@@ -98,10 +98,13 @@ TEST(FashionMnistExample, WritesAPackAndAPng) {
   ASSERT_EQ(python("idx.py").code, 0);
   std::string script = std::string(kExamples) + "/fashion_mnist.py --from . ";
   ASSERT_EQ(python(script + "--rows 1: --out p.pack").out, "p.pack: 2 rows\n");
-  EXPECT_EQ(python("-c \"import sqlite3; p = sqlite3.connect('p.pack'); print(p.execute('pragma application_id').fetchone()[0], "
-                   "p.execute('select row, id, length(image), label from rows').fetchall(), "
-                   "dict(p.execute('select key, value from meta'))['rows'])\"").out,
-            "1380993841 [(1, 'train-00001', 784, 1), (2, 'train-00002', 784, 2)] 2\n");
+  EXPECT_EQ(
+      python(
+          "-c \"import sqlite3; p = sqlite3.connect('p.pack'); print(p.execute('pragma application_id').fetchone()[0], "
+          "p.execute('select row, id, length(image), label from rows').fetchall(), "
+          "dict(p.execute('select key, value from meta'))['rows'])\"")
+          .out,
+      "1380993841 [(1, 'train-00001', 784, 1), (2, 'train-00002', 784, 2)] 2\n");
   EXPECT_EQ(python(script + "--test --png 1 --out p.png").out, "p.png: photo test-00001, label 1\n");
   EXPECT_EQ(ReadWhole(folder / "p.png").substr(0, 4), "\x89PNG");
   EXPECT_NE(python(script + "--rows 9: --out q.pack").code, 0);
