@@ -115,6 +115,7 @@ struct BadCsv {
   std::string body;
   int line;
   const char* says;
+  friend void PrintTo(const BadCsv& c, std::ostream* out) { *out << c.name; }
 };
 
 class BadCsvTest : public LakeTest, public testing::WithParamInterface<BadCsv> {};

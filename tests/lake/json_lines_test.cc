@@ -88,6 +88,7 @@ struct BadJson {
   std::string body;
   int line;
   const char* says;
+  friend void PrintTo(const BadJson& c, std::ostream* out) { *out << c.name; }
 };
 
 class BadJsonTest : public LakeTest, public testing::WithParamInterface<BadJson> {};

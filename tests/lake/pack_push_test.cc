@@ -79,6 +79,7 @@ struct BadPack {
   const char* name;
   std::string rows_sql;  // what follows the head of a pack with one text column a
   const char* says;
+  friend void PrintTo(const BadPack& c, std::ostream* out) { *out << c.name; }
 };
 
 class BadPackTest : public PackPush, public testing::WithParamInterface<BadPack> {};
