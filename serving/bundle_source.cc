@@ -58,8 +58,14 @@ Status BundleSource::FetchInto(const std::string& sha256, std::uint64_t limit_by
   return fetched;
 }
 
-void BundleSource::KeepOnly(const std::set<std::string>& digests) {
+void BundleSource::KeepOnly(const std::set<std::string>& bundles) {
   if (!fetch_) return;
+  std::set<std::string> digests = bundles;
+  for (const std::string& bundle : bundles) {
+    auto text = files_.Read(PathOf(bundle), registry::kMaxManifestBytes);
+    if (!text) continue;
+    if (auto manifest = registry::ParseManifest(*text)) digests.insert(manifest->model().sha256);
+  }
   std::error_code error;
   for (fs::recursive_directory_iterator entry(folder_ + "/sha256", error), end; !error && entry != end;
        entry.increment(error)) {

@@ -27,8 +27,8 @@ class BundleSource {
   // is fetched anew.
   Result<LocalBundle> Open(const std::string& bundle_sha256);
 
-  // Removes from the cache all blobs but these. Nothing for a store.
-  void KeepOnly(const std::set<std::string>& digests);
+  // Removes from the cache all but these bundles. Nothing for a store.
+  void KeepOnly(const std::set<std::string>& bundles);
 
  private:
   std::string PathOf(const std::string& sha256) const;

@@ -55,7 +55,6 @@ bool ModelHost::Add(const Wanted& wanted, const LocalBundle& bundle, std::shared
       std::make_shared<const ServedVersion>(ServedVersion{.model = wanted.model,
                                                           .ref = wanted.ref,
                                                           .signature = bundle.manifest.signature,
-                                                          .model_sha256 = bundle.manifest.model().sha256,
                                                           .runner = std::move(runner),
                                                           .metrics = metrics_.Of(wanted.model, wanted.ref.version)});
   std::lock_guard lock(mutex_);
@@ -144,10 +143,10 @@ std::map<std::string, ModelState> ModelHost::State() const {
   return states;
 }
 
-std::set<std::string> ModelHost::DigestsInUse() const {
+std::set<std::string> ModelHost::BundlesInUse() const {
   std::lock_guard lock(mutex_);
   std::set<std::string> digests;
-  for (const auto& [key, version] : loaded_) digests.insert({version->ref.bundle, version->model_sha256});
+  for (const auto& [key, version] : loaded_) digests.insert(version->ref.bundle);
   for (const auto& [name, route] : wanted_.routes) {
     for (const VersionRef& ref : route.Named()) digests.insert(ref.bundle);
   }

@@ -21,7 +21,6 @@ struct ServedVersion {
   std::string model;
   VersionRef ref;
   Signature signature;
-  std::string model_sha256;
   std::shared_ptr<const ModelRunner> runner;
   std::shared_ptr<VersionMetrics> metrics;
 };
@@ -76,7 +75,7 @@ class ModelHost {
   // The table that a restart without the control plane should begin with: per model the route that is served.
   RouteTable Table() const;
   std::map<std::string, ModelState> State() const;
-  std::set<std::string> DigestsInUse() const;  // manifests and models of all that is loaded or wanted
+  std::set<std::string> BundlesInUse() const;  // digests of all that is loaded or wanted
 
  private:
   struct Failure {

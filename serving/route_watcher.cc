@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace ratchet::serving {
 namespace {
@@ -47,7 +48,6 @@ void RouteWatcher::Stop() {
     changed_.notify_all();
   }
   if (control_) control_->AbandonFetches();
-  // The load loop interrupts the sync until the poll loop has ended.
   if (poll_thread_.joinable()) {
     std::unique_lock lock(mutex_);
     while (reported_ != UINT64_MAX) {
@@ -136,14 +136,17 @@ void RouteWatcher::Apply(const std::string& answer, std::int64_t asked_revision,
 
 void RouteWatcher::LoadLoop() {
   std::uint64_t seen = 0;
+  bool untidy = true;  // something may lie in the cache that no route names
   while (!Stopping()) {
     ModelHost::Wanted wanted;
     if (host_.NextToLoad(clock_.MonotonicUs() - options_.retry_load_us, wanted)) {
       LoadOne(wanted);
+      untidy = true;
       std::lock_guard lock(mutex_);
       ++state_;
+      if (control_ && reported_ < state_) control_->Interrupt();
     } else {
-      bundles_.KeepOnly(host_.DigestsInUse());
+      if (std::exchange(untidy, false)) bundles_.KeepOnly(host_.BundlesInUse());
       std::unique_lock lock(mutex_);
       const auto due = [&] { return stopping_ || adopted_ != seen; };
       while (!due() && control_ && reported_ < state_) {
@@ -151,6 +154,7 @@ void RouteWatcher::LoadLoop() {
         changed_.wait_for(lock, kInterruptEvery, due);
       }
       changed_.wait_for(lock, kLookAgainEvery, due);
+      untidy = untidy || adopted_ != seen;
       seen = adopted_;
     }
   }

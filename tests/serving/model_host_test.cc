@@ -118,7 +118,7 @@ TEST_F(ModelHostTest, ForgetsAModelThatHasNoRouteAnyMore) {
   LoadAll(host_);
   host_.Adopt({.revision = 2});
   EXPECT_TRUE(host_.Snapshot()->models.empty());
-  EXPECT_TRUE(host_.DigestsInUse().empty());
+  EXPECT_TRUE(host_.BundlesInUse().empty());
 }
 
 TEST_F(ModelHostTest, NeverShowsAHalfLoadedOrMissingVersionWhileRoutesSwapUnderLoad) {
