@@ -1,73 +1,96 @@
 #include "daemon/control_loop.h"
 
+#include <fcntl.h>
 #include <signal.h>
-#include <unistd.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
-
-#include "base/log.h"
+#include <utility>
 
 namespace ratchet::daemon {
 namespace {
-constexpr std::int64_t kLongestTurnUs = 1'000'000;  // chores are due at least so often
-constexpr std::int64_t kShortestTurnUs = 5'000;     // a tick that asks for "now" again does not spin
+
+constexpr std::int64_t kLongestSleepUs = 1'000'000;  // the worker's pauses and the data plane are looked at this often
+constexpr std::int64_t kShortestSleepUs = 1'000;
+
 }  // namespace
 
-ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& fork_server, const Clock& clock)
-    : orchestrator_(orchestrator), fork_server_(fork_server), clock_(clock) {}
+struct ControlLoop::Reactor {
+  boost::asio::io_context io{1};
+  boost::asio::signal_set signals{io, SIGTERM, SIGINT};
+  boost::asio::steady_timer timer{io};
+  boost::asio::posix::stream_descriptor worker{io};  // a duplicate of the worker's socket, to wait on
+};
+
+ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, ServeSupervisor* serve,
+                         const Clock& clock)
+    : orchestrator_(orchestrator),
+      worker_(worker),
+      serve_(serve),
+      clock_(clock),
+      reactor_(std::make_unique<Reactor>()) {}
+
+ControlLoop::~ControlLoop() = default;
 
 void ControlLoop::Run() {
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+  reactor_->signals.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
-    spdlog::info("signal {}: stopping", signal);
-    Stop();
+    spdlog::info("stopping on signal {}", signal);
+    reactor_->io.stop();
   });
-  Wake();
-  context_.run();
-  worker_.close();
+  boost::asio::post(reactor_->io, [this] { Turn(); });
+  reactor_->io.run();
+  // The worker ends when the last descriptor of its socket is closed, so none may be left here.
+  boost::system::error_code ignored;
+  reactor_->worker.close(ignored);
 }
 
 void ControlLoop::Wake() {
-  if (wake_pending_.exchange(true)) return;
-  boost::asio::post(context_, [this] {
-    wake_pending_ = false;
-    Turn();
-  });
+  if (wake_asked_.exchange(true)) return;
+  boost::asio::post(reactor_->io, [this] { Turn(); });
 }
 
-void ControlLoop::Stop() { context_.stop(); }
+void ControlLoop::Stop() { reactor_->io.stop(); }
 
 void ControlLoop::Turn() {
-  fork_server_.Pump();
-  for (const auto& chore : chores_) chore();
-  std::int64_t next_us = orchestrator_.Tick();
-  WaitForWorker();
-  std::int64_t pause_us = std::clamp(next_us - clock_.WallUs(), kShortestTurnUs, kLongestTurnUs);
-  timer_.expires_after(std::chrono::microseconds(pause_us));
-  timer_.async_wait([this](const boost::system::error_code& error) {
+  wake_asked_ = false;
+  worker_.Pump();
+  const std::int64_t due_us = orchestrator_.Tick() - clock_.WallUs();
+  std::int64_t sleep_us = std::clamp(due_us, kShortestSleepUs, kLongestSleepUs);
+  if (serve_) sleep_us = std::clamp(serve_->Tick() - clock_.MonotonicUs(), kShortestSleepUs, sleep_us);
+  WatchWorker();
+  reactor_->timer.expires_after(std::chrono::microseconds(sleep_us));
+  reactor_->timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) Turn();
   });
 }
 
-// The worker's socket is waited on by a descriptor of its own, as the worker may come and go.
-void ControlLoop::WaitForWorker() {
-  if (fork_server_.fd() != worker_fd_) {
-    boost::system::error_code ignored;
-    worker_.close(ignored);
-    worker_fd_ = fork_server_.fd();
-    if (worker_fd_ < 0) return;
-    worker_.assign(dup(worker_fd_), ignored);
-  } else {
-    worker_.cancel();
+// Keeps a wait on the socket of the worker that runs now. A turn that was woken otherwise leaves the wait as it is.
+void ControlLoop::WatchWorker() {
+  boost::system::error_code ignored;
+  if (worker_.fd() < 0 || worker_.pid() != watched_pid_) {
+    reactor_->worker.close(ignored);
+    watched_pid_ = 0;
   }
-  if (worker_fd_ < 0) return;
-  worker_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-    if (!error) Turn();
-  });
+  if (worker_.fd() < 0 || reactor_->worker.is_open()) return;
+  const int copy = fcntl(worker_.fd(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return;
+  reactor_->worker.assign(copy, ignored);
+  watched_pid_ = worker_.pid();
+  reactor_->worker.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                              [this](const boost::system::error_code& error) {
+                                if (error) return;
+                                boost::system::error_code closed;
+                                reactor_->worker.close(closed);
+                                watched_pid_ = 0;
+                                Turn();
+                              });
 }
 
 }  // namespace ratchet::daemon

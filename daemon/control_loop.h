@@ -1,52 +1,45 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
-#include <functional>
-#include <vector>
+#include <memory>
 
 #include "base/clock.h"
+#include "daemon/serve_supervisor.h"
 #include "pipeline/fork_server.h"
 #include "pipeline/orchestrator.h"
 
 namespace ratchet::daemon {
 
-// The one thread that ticks. It waits for the time that the last tick asked for, for word from the fork server, for
-// Wake() and for signals; whatever comes leads to the same turn: pump the fork server, do the chores, tick.
+// The daemon's one loop: ticks the orchestrator when rows changed, a step's process said something, or its time has
+// come; keeps worker and data plane alive; ends on SIGTERM or SIGINT. Run() is called once, by the main thread.
 class ControlLoop {
  public:
-  ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& fork_server, const Clock& clock);
+  // `serve` may be null (--no-serve).
+  ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, ServeSupervisor* serve,
+              const Clock& clock);
+  ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
 
-  // Work that is done in every turn, at least once a second, quickly: supervision. Before Run() only.
-  void AddChore(std::function<void()> chore) { chores_.push_back(std::move(chore)); }
-
-  // Runs until SIGTERM, SIGINT or Stop(). The calling thread is the loop's.
+  // Returns after a signal or Stop(). Afterwards nothing of the loop holds the worker's socket.
   void Run();
-  // Another turn soon. Any thread; many calls before that turn are one.
+  // Asks for a turn soon. Any thread.
   void Wake();
-  // Ends Run(). Any thread.
   void Stop();
 
  private:
+  struct Reactor;
   void Turn();
-  void WaitForWorker();
+  void WatchWorker();
 
   pipeline::Orchestrator& orchestrator_;
-  pipeline::ForkServer& fork_server_;
+  pipeline::ForkServer& worker_;
+  ServeSupervisor* const serve_;
   const Clock& clock_;
-  std::vector<std::function<void()>> chores_;
-  boost::asio::io_context context_{1};
-  boost::asio::steady_timer timer_{context_};
-  boost::asio::signal_set signals_{context_};
-  boost::asio::posix::stream_descriptor worker_{context_};
-  int worker_fd_ = -1;
-  std::atomic<bool> wake_pending_{false};
+  std::atomic<bool> wake_asked_{false};
+  int watched_pid_ = 0;
+  std::unique_ptr<Reactor> reactor_;
 };
 
 }  // namespace ratchet::daemon

@@ -1,0 +1,110 @@
+#include <utility>
+
+#include "base/digest.h"
+#include "base/names.h"
+#include "daemon/api_handlers.h"
+#include "daemon/bundle_tar.h"
+#include "daemon/file_range.h"
+#include "daemon/shapes.h"
+#include "registry/models.h"
+
+namespace ratchet::daemon {
+namespace {
+
+Result<registry::Version> AskedVersion(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const std::int64_t version, NumberParam(request, "version", "version"));
+  return api.store.Read([&](Db& db) { return registry::GetVersion(db, model, version); });
+}
+
+std::string ModelFileOf(const Json& manifest) {
+  const auto pointer = Json::json_pointer("/files/model.pt/sha256");
+  const Json digest = manifest.value(pointer, Json());
+  return digest.is_string() ? digest.get<std::string>() : "";
+}
+
+// Whether a blob belongs to a bundle of some version. Other blobs (the packs of the sealed holdout above all) are no
+// business of a replica.
+Result<bool> IsBundleFile(Db& db, const std::string& sha256) {
+  std::optional<std::string> next_model;
+  do {
+    const auto models = registry::ListModels(db, registry::kMaxPage, next_model);
+    for (const registry::Model& model : models.items) {
+      std::optional<std::string> next_version;
+      do {
+        const auto versions = registry::ListVersions(db, model.name, registry::kMaxPage, next_version);
+        for (const registry::Version& version : versions.items) {
+          if (version.bundle == sha256 || ModelFileOf(version.manifest) == sha256) return true;
+        }
+        next_version = versions.next;
+      } while (next_version);
+    }
+    next_model = models.next;
+  } while (next_model);
+  return false;
+}
+
+}  // namespace
+
+Result<Response> ListModels(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const PageQuery query, ReadPageQuery(request));
+  auto page = api.store.Read([&](Db& db) -> Result<registry::Page<registry::Model>> {
+    return registry::ListModels(db, query.limit, query.after);
+  });
+  if (!page) return std::unexpected(page.error());
+  return JsonResponse(ListJson(*page, ModelJson));
+}
+
+Result<Response> GetModel(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const registry::Model model, api.store.Read([&](Db& db) { return registry::GetModel(db, name); }));
+  return JsonResponse(ModelJson(model));
+}
+
+Result<Response> ListVersions(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const PageQuery query, ReadNumberedPageQuery(request));
+  auto page = api.store.Read([&](Db& db) -> Result<registry::Page<registry::Version>> {
+    RATCHET_TRY(registry::GetModel(db, name));
+    return registry::ListVersions(db, name, query.limit, query.after);
+  });
+  if (!page) return std::unexpected(page.error());
+  return JsonResponse(
+      ListJson(*page, [](const registry::Version& version) { return VersionJson(version, ManifestIn::kLeftOut); }));
+}
+
+Result<Response> GetVersion(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
+  return JsonResponse(VersionJson(version, ManifestIn::kIncluded));
+}
+
+Result<Response> GetDecision(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
+  if (version.decision) return JsonResponse(*version.decision);
+  return Fail(ErrorCode::kNotFound, "find the decision on", version.model + "@" + std::to_string(version.version),
+              "the gate has not judged it yet",
+              "Follow its run with `ratchet run show " + std::to_string(version.run) + "`");
+}
+
+Result<Response> GetBundle(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
+  const std::string name = version.model + "-" + std::to_string(version.version) + ".tar";
+  std::vector<TarFile> files = {{"manifest.json", api.blobs.PathOf(version.bundle)},
+                                {"model.pt", api.blobs.PathOf(ModelFileOf(version.manifest))}};
+  return Response{.content_type = "application/x-tar",
+                  .headers = {{"Content-Disposition", "attachment; filename=\"" + name + "\""}},
+                  .stream = [files = std::move(files)](const Send& send) { return SendTar(files, send); }};
+}
+
+Result<Response> GetBlob(Api& api, const Request& request) {
+  const std::string sha256 = request.Param("sha256");
+  bool known = IsSha256Hex(sha256);
+  if (known) {
+    RATCHET_ASSIGN(known, api.store.Read([&](Db& db) { return IsBundleFile(db, sha256); }));
+  }
+  if (!known)
+    return Fail(ErrorCode::kNotFound, "find bundle file", Quoted(sha256), "no version has a file of this digest");
+  return FileResponse(request, api.blobs.PathOf(sha256), "application/octet-stream", "\"" + sha256 + "\"");
+}
+
+}  // namespace ratchet::daemon

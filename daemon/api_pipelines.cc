@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/digest.h"
+#include "base/names.h"
+#include "daemon/api_handlers.h"
+#include "daemon/shapes.h"
+#include "lake/base64.h"
+#include "pipeline/spec.h"
+#include "pipeline/spec_recipe.h"
+#include "registry/datasets.h"
+#include "registry/pipelines.h"
+#include "registry/runs.h"
+
+namespace ratchet::daemon {
+namespace {
+
+constexpr size_t kMaxTrainerFiles = 64;
+constexpr size_t kMaxTrainerFileBytes = 8u << 20;
+
+// A spec as it was sent: its text, and the files of a trainer by name.
+struct SpecBody {
+  std::string text;
+  std::map<std::string, std::string> files;
+};
+
+Result<std::map<std::string, std::string>> ReadFiles(const Json& files) {
+  std::map<std::string, std::string> decoded;
+  if (files.is_null()) return decoded;
+  const auto refuse = [](const std::string& name, const char* cause) {
+    return Fail(ErrorCode::kInvalid, "read the trainer's file", Quoted(name), cause, "See docs/formats.md, Pipeline");
+  };
+  if (!files.is_object() || files.size() > kMaxTrainerFiles)
+    return refuse("files", "they are no object of at most 64 files");
+  for (const auto& [name, content] : files.items()) {
+    const bool plain = !name.empty() && name.size() <= 128 && name.front() != '.' && IsUtf8Text(name) &&
+                       std::none_of(name.begin(), name.end(), [](unsigned char c) { return c == '/' || c < 0x20; });
+    if (!plain) return refuse(name, "its name is no plain file name");
+    std::string bytes;
+    if (!content.is_string() || !lake::FromBase64(content.get_ref<const std::string&>(), bytes))
+      return refuse(name, "its content is not base64");
+    if (bytes.size() > kMaxTrainerFileBytes) return refuse(name, "it is over the limit of 8 MiB");
+    decoded.emplace(name, std::move(bytes));
+  }
+  return decoded;
+}
+
+Result<SpecBody> ReadSpecBody(const Request& request) {
+  if (!IsAccepted(request.Header("Content-Type"), "application/json")) return SpecBody{request.body, {}};
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"spec", "files"}));
+  RATCHET_ASSIGN(auto text, TextMember(body, "spec", SIZE_MAX));
+  if (!text)
+    return Fail(ErrorCode::kInvalid, "read the request body", "", "it has no \"spec\"", "Put the YAML text there");
+  RATCHET_ASSIGN(auto files, ReadFiles(body.value("files", Json())));
+  return SpecBody{std::move(*text), std::move(files)};
+}
+
+// What the worker can train; empty until it is ready, and then nothing can be found wrong: it checks for itself later.
+Json RecipesOf(Api& api) { return api.worker().value("recipes", Json::array()); }
+
+Result<pipeline::Spec> CheckedSpec(Api& api, const std::string& text) {
+  RATCHET_ASSIGN(pipeline::Spec spec, pipeline::ParseSpec(text));
+  if (const Json recipes = RecipesOf(api); !recipes.empty()) RATCHET_TRY(pipeline::CheckRecipe(spec, recipes, text));
+  return spec;
+}
+
+Json SplitJson(const pipeline::SplitSpec& split) {
+  return {{"validation", split.validation}, {"holdout", split.holdout}, {"key", split.key ? Json(*split.key) : Json()}};
+}
+
+// The dataset that a spec names comes into being with its first pipeline, unless its first push came before.
+Status EnsureDatasetOf(Db& db, std::int64_t now_us, const pipeline::Spec& spec) {
+  if (!spec.data.split && registry::GetDataset(db, spec.data.dataset)) return {};
+  const Json split = SplitJson(spec.data.split.value_or(pipeline::SplitSpec{}));
+  auto dataset = registry::EnsureDataset(db, now_us, spec.data.dataset, split);
+  if (dataset) return {};
+  Error error = dataset.error();
+  error.field = "data.split";
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+Result<Response> ListPipelines(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const PageQuery query, ReadPageQuery(request));
+  auto page = api.store.Read([&](Db& db) -> Result<registry::Page<registry::Pipeline>> {
+    return registry::ListPipelines(db, query.limit, query.after);
+  });
+  if (!page) return std::unexpected(page.error());
+  return JsonResponse(ListJson(*page, PipelineJson));
+}
+
+Result<Response> GetPipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_ASSIGN(const registry::Pipeline pipeline,
+                 api.store.Read([&](Db& db) { return registry::GetPipeline(db, name); }));
+  return JsonResponse(PipelineJson(pipeline));
+}
+
+Result<Response> PutPipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_ASSIGN(const SpecBody body, ReadSpecBody(request));
+  RATCHET_ASSIGN(const pipeline::Spec spec, CheckedSpec(api, body.text));
+  registry::PipelineInput input{.name = name,
+                                .model = spec.model,
+                                .dataset = spec.data.dataset,
+                                .spec_text = body.text,
+                                .spec = pipeline::SpecToJson(spec),
+                                .files = Json::object()};
+  for (const auto& [file, bytes] : body.files) {
+    RATCHET_ASSIGN(input.files[file], api.blobs.Put(bytes));
+  }
+  auto applied = api.store.Write([&](Db& db) -> Result<registry::Applied> {
+    RATCHET_TRY(EnsureDatasetOf(db, api.store.NowUs(), spec));
+    return registry::ApplyPipeline(db, api.store.NowUs(), request.actor, input);
+  });
+  if (!applied) return std::unexpected(applied.error());
+  Json json = PipelineJson(applied->pipeline);
+  json["changed"] = applied->changed;
+  return JsonResponse(json, applied->created ? 201 : 200);
+}
+
+Result<Response> DeletePipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_TRY(
+      api.store.Write([&](Db& db) { return registry::DeletePipeline(db, api.store.NowUs(), request.actor, name); }));
+  return Response{.status = 204, .content_type = ""};
+}
+
+Result<Response> ValidatePipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const SpecBody body, ReadSpecBody(request));
+  RATCHET_ASSIGN(const pipeline::Spec spec, CheckedSpec(api, body.text));
+  return JsonResponse({{"valid", true}, {"spec", pipeline::SpecToJson(spec)}});
+}
+
+Result<Response> StartRun(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"set", "reason"}));
+  RATCHET_ASSIGN(const auto reason, TextMember(body, "reason"));
+  const Json overrides = body.value("set", Json::object());
+  const Json recipes = RecipesOf(api);
+  return WriteOnce(api, request, Sha256Hex(request.body), [&](Db& db) -> Result<Json> {
+    RATCHET_ASSIGN(const registry::Pipeline pipeline, registry::GetPipeline(db, name));
+    RATCHET_ASSIGN(pipeline::Spec spec, pipeline::SpecFromJson(pipeline.spec));
+    RATCHET_ASSIGN(spec, pipeline::ApplyOverrides(spec, overrides));
+    if (!recipes.empty()) RATCHET_TRY(pipeline::CheckRecipe(spec, recipes));
+    registry::RunInput input{.pipeline = name,
+                             .reason = {{"kind", "manual"}, {"detail", reason.value_or("")}},
+                             .overrides = overrides,
+                             .spec = pipeline::SpecToJson(spec)};
+    RATCHET_ASSIGN(const registry::Run run, registry::CreateRun(db, api.store.NowUs(), input));
+    return RunJson(run, api.data_dir);
+  });
+}
+
+}  // namespace ratchet::daemon

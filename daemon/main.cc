@@ -1,0 +1,184 @@
+// ratchetd: builds the parts in order, runs the loop, takes them down in the opposite order.
+
+#include <malloc.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "daemon/api.h"
+#include "daemon/control_loop.h"
+#include "daemon/http_server.h"
+#include "daemon/serve_supervisor.h"
+#include "daemon/settings.h"
+#include "daemon/version.h"
+
+namespace ratchet::daemon {
+namespace {
+
+constexpr rlim_t kWantedOpenFiles = 4096;
+constexpr int kServeStopMs = 12'000;
+
+// The parts, in the order in which they are built.
+class Daemon {
+ public:
+  explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
+
+  Status Start() {
+    RATCHET_TRY(OpenDataDirectory());
+    RATCHET_ASSIGN(store_, registry::Store::Open(data_ + "/registry.db", clock_));
+    blobs_.emplace(files_, data_ + "/blobs/sha256");
+    worker_.emplace(pipeline::ForkServerOptions{.program = settings_.worker_program,
+                                                .plugins = settings_.plugins,
+                                                .log_path = data_ + "/logs/worker.log",
+                                                .log_level = settings_.log_level},
+                    clock_);
+    orchestrator_.emplace(
+        *store_, *blobs_, files_, *worker_, replicas_, clock_,
+        pipeline::OrchestratorOptions{.data_dir = data_, .sandbox_required = !settings_.allow_unsandboxed});
+    store_->OnCommit([this] { commits_.Raise(); });
+    store_->OnCommit([this] { Wake(); });
+    replicas_.OnReport([this] { Wake(); });
+    RATCHET_TRY(StartHttp());
+    if (!settings_.no_serve) StartServe();
+    loop_.emplace(*orchestrator_, *worker_, serve_ ? &*serve_ : nullptr, clock_);
+    loop_to_wake_ = &*loop_;
+    return {};
+  }
+
+  void Run() {
+    spdlog::info("ratchetd {} answers on http://{} for {}", kVersion, http_->address(), data_);
+    loop_->Run();
+    http_ = nullptr;
+    if (serve_) serve_->Stop(kServeStopMs);
+    loop_to_wake_ = nullptr;
+  }
+
+ private:
+  Status OpenDataDirectory() {
+    std::error_code error;
+    data_ = std::filesystem::absolute(settings_.data, error).lexically_normal().string();
+    while (data_.size() > 1 && data_.ends_with('/')) data_.pop_back();
+    RATCHET_TRY(files_.MakeFolders(data_));
+    auto lock = FileLock::Acquire(data_ + "/lock");
+    if (!lock && lock.error().code == ErrorCode::kConflict)
+      return Fail(ErrorCode::kConflict, "open the data directory", data_,
+                  "another ratchetd has it, " + lock.error().cause,
+                  "Stop that one, or give this one a directory of its own with --data");
+    if (!lock) return std::unexpected(lock.error());
+    lock_ = std::move(*lock);
+    RATCHET_TRY(files_.RemoveAll(data_ + "/staging"));
+    for (const char* folder : {"/staging", "/blobs/sha256", "/runs", "/logs", "/serve"})
+      RATCHET_TRY(files_.MakeFolders(data_ + folder));
+    return {};
+  }
+
+  Status StartHttp() {
+    RATCHET_ASSIGN(const HostPort listen, ParseHostPort(settings_.listen));
+    api_.emplace(Api{.store = *store_,
+                     .blobs = *blobs_,
+                     .files = files_,
+                     .clock = clock_,
+                     .replicas = replicas_,
+                     .commits = commits_,
+                     .metrics = metrics_,
+                     .data_dir = data_,
+                     .started_at = clock_.WallUs(),
+                     .serve_url = [this] { return ServeUrl(); },
+                     .worker = [this] { return WorkerJson(); }});
+    HttpOptions options{.host = listen.host, .port = listen.port, .limits = {}, .observe = {}};
+    options.observe = [this](const Served& served) { metrics_.CountRequest(served); };
+    RATCHET_ASSIGN(http_, HttpServer::Start(std::move(options), BindRoutes(*api_), clock_));
+    return files_.WriteAtomic(data_ + "/address", http_->address() + "\n");
+  }
+
+  void StartServe() {
+    serve_.emplace(ServeOptions{.program = settings_.serve_program,
+                                .data_dir = data_,
+                                .listen = settings_.serve_listen,
+                                .control_url = "http://" + http_->address(),
+                                .log_level = settings_.log_level},
+                   files_, clock_);
+  }
+
+  // Port 0 becomes known only when ratchet-serve has written where it listens.
+  std::string ServeUrl() {
+    auto address = files_.Read(data_ + "/serve/address", 256);
+    std::string text = address ? *address : settings_.serve_listen;
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return "http://" + text;
+  }
+
+  Json WorkerJson() const {
+    const Json ready = worker_->Describe();
+    const bool known = ready.is_object();
+    return {{"state", worker_->State()},
+            {"sandbox", known ? ready.value("sandbox", Json()) : Json()},
+            {"recipes", known ? ready.value("recipes", Json::array()) : Json::array()}};
+  }
+
+  void Wake() {
+    if (ControlLoop* loop = loop_to_wake_) loop->Wake();
+  }
+
+  Settings settings_;
+  std::string data_;
+  SystemClock clock_;
+  SystemFiles files_;
+  std::atomic<ControlLoop*> loop_to_wake_{nullptr};
+  CommitSignal commits_;
+  Metrics metrics_;
+  ReplicaHub replicas_{clock_};
+  std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<registry::Store> store_;
+  std::optional<registry::BlobStore> blobs_;
+  std::optional<pipeline::ForkServer> worker_;
+  std::optional<pipeline::Orchestrator> orchestrator_;
+  std::optional<Api> api_;
+  std::optional<ServeSupervisor> serve_;
+  std::optional<ControlLoop> loop_;
+  std::unique_ptr<HttpServer> http_;
+};
+
+// Few threads are busy at a time: two arenas keep what they free from staying spread over a dozen.
+void PrepareProcess() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  signal(SIGPIPE, SIG_IGN);
+  umask(077);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kWantedOpenFiles) {
+    files.rlim_cur = std::min(files.rlim_max, kWantedOpenFiles);
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+}  // namespace
+}  // namespace ratchet::daemon
+
+int main(int argc, char** argv) {
+  using namespace ratchet::daemon;
+  Parsed parsed = ParseSettings(argc, argv);
+  if (parsed.exit_code) return *parsed.exit_code;
+  ratchet::InitLog("ratchetd", parsed.settings.log_level);
+  PrepareProcess();
+  std::error_code error;
+  FindPrograms(parsed.settings, std::filesystem::read_symlink("/proc/self/exe", error).string());
+  Daemon daemon(std::move(parsed.settings));
+  if (const ratchet::Status started = daemon.Start(); !started) {
+    std::fprintf(stderr, "ratchetd: %s\n", started.error().Message().c_str());
+    return 1;
+  }
+  daemon.Run();
+  return 0;
+}

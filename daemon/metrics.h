@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "daemon/http_server.h"
+#include "registry/store.h"
+
+namespace ratchet::daemon {
+
+// What /metrics shows, by prometheus-cpp. Any thread.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  void CountRequest(const Served& served);
+  void CountIngest(std::int64_t rows, std::int64_t bytes);
+
+  // Reads what is counted in the registry (runs and steps by their events since the last call, writes and commits) and
+  // returns all as text.
+  Result<std::string> Scrape(registry::Store& store, size_t replicas);
+
+ private:
+  struct Families;
+  Status TakeEvents(registry::Store& store);
+
+  std::unique_ptr<Families> families_;
+  std::mutex scrape_mutex_;
+  std::int64_t last_event_ = 0;
+  registry::Store::Stats last_stats_;
+};
+
+}  // namespace ratchet::daemon

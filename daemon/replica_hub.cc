@@ -1,0 +1,80 @@
+#include "daemon/replica_hub.h"
+
+#include <chrono>
+#include <utility>
+
+namespace ratchet::daemon {
+
+Status ReplicaHub::Report(const std::string& id, std::map<std::string, ReplicaModel> models) {
+  {
+    std::lock_guard lock(mutex_);
+    DropSilent();
+    if (!replicas_.contains(id) && replicas_.size() >= kMaxReplicas)
+      return Fail(ErrorCode::kOverloaded, "take in replica", id,
+                  "there are " + std::to_string(kMaxReplicas) + " already", "Wait until some have gone");
+    replicas_[id] = {id, std::move(models), clock_.WallUs(), clock_.MonotonicUs(), true};
+    changed_.notify_all();
+  }
+  listener_();
+  return {};
+}
+
+void ReplicaHub::Detach(const std::string& id) {
+  std::lock_guard lock(mutex_);
+  auto found = replicas_.find(id);
+  if (found != replicas_.end()) found->second.attached = false;
+  changed_.notify_all();
+}
+
+std::vector<Replica> ReplicaHub::List() {
+  std::lock_guard lock(mutex_);
+  DropSilent();
+  std::vector<Replica> all;
+  for (const auto& [id, replica] : replicas_) all.push_back(replica);
+  return all;
+}
+
+Status ReplicaHub::WaitForEpoch(const std::string& model, std::int64_t epoch, std::int64_t wait_ms) {
+  std::unique_lock lock(mutex_);
+  const auto confirmed = [&] {
+    DropSilent();
+    return Behind(model, epoch).empty();
+  };
+  if (changed_.wait_for(lock, std::chrono::milliseconds(wait_ms), confirmed)) return {};
+  return Fail(ErrorCode::kTimeout, "wait for replica", Behind(model, epoch),
+              "it has not confirmed epoch " + std::to_string(epoch) + " of " + model,
+              "The release stands; see `ratchet status` for the replicas");
+}
+
+pipeline::LoadState ReplicaHub::Loaded(const std::string& model, std::int64_t version) {
+  std::lock_guard lock(mutex_);
+  DropSilent();
+  bool any = false;
+  for (const auto& [id, replica] : replicas_) {
+    if (!replica.attached) continue;
+    const auto state = replica.models.find(model);
+    if (state == replica.models.end()) return {};
+    const auto failure = state->second.failed.find(version);
+    if (failure != state->second.failed.end())
+      return {.kind = pipeline::LoadState::Kind::kFailed, .cause = "replica " + id + ": " + failure->second};
+    if (!state->second.ready.contains(version)) return {};
+    any = true;
+  }
+  return {.kind = any ? pipeline::LoadState::Kind::kReady : pipeline::LoadState::Kind::kLoading, .cause = {}};
+}
+
+void ReplicaHub::DropSilent() {
+  const std::int64_t oldest_us = clock_.MonotonicUs() - kReplicaSilenceUs;
+  std::erase_if(replicas_, [&](const auto& entry) { return entry.second.seen_mono_us < oldest_us; });
+}
+
+std::string ReplicaHub::Behind(const std::string& model, std::int64_t epoch) const {
+  for (const auto& [id, replica] : replicas_) {
+    if (!replica.attached) continue;
+    const auto state = replica.models.find(model);
+    if (state == replica.models.end() || state->second.epoch < epoch) return id;
+  }
+  return {};
+}
+
+}  // namespace ratchet::daemon

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "pipeline/executor.h"
+
+namespace ratchet::daemon {
+
+inline constexpr std::int64_t kReplicaSilenceUs = 45'000'000;  // a replica unseen for so long is dropped
+inline constexpr size_t kMaxReplicas = 256;
+
+// What one replica told of one model.
+struct ReplicaModel {
+  std::int64_t epoch = 0;
+  std::set<std::int64_t> ready;
+  std::map<std::int64_t, std::string> failed;  // version → why
+};
+
+struct Replica {
+  std::string id;
+  std::map<std::string, ReplicaModel> models;
+  std::int64_t seen_at = 0;  // wall time
+  std::int64_t seen_mono_us = 0;
+  bool attached = false;  // it holds a request open, or has just been answered
+};
+
+// What is known of the replicas that serve: soft state, built from their sync requests alone. Any thread.
+class ReplicaHub final : public pipeline::ServingView {
+ public:
+  explicit ReplicaHub(const Clock& clock) : clock_(clock) {}
+
+  // Called, by the reporting thread, whenever a replica has said something new. Set before use.
+  void OnReport(std::function<void()> listener) { listener_ = std::move(listener); }
+
+  // kOverloaded beyond kMaxReplicas.
+  Status Report(const std::string& id, std::map<std::string, ReplicaModel> models);
+  // The replica's connection broke: it is not waited for until it reports again.
+  void Detach(const std::string& id);
+  std::vector<Replica> List();
+
+  // Returns when each attached replica has confirmed the model's epoch (at once when there is none); kTimeout names one
+  // that has not within `wait_ms`.
+  Status WaitForEpoch(const std::string& model, std::int64_t epoch, std::int64_t wait_ms);
+
+  pipeline::LoadState Loaded(const std::string& model, std::int64_t version) override;
+
+ private:
+  void DropSilent();
+  // An attached replica behind the epoch, or empty.
+  std::string Behind(const std::string& model, std::int64_t epoch) const;
+
+  const Clock& clock_;
+  std::function<void()> listener_ = [] {};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, Replica> replicas_;
+};
+
+}  // namespace ratchet::daemon

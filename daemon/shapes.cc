@@ -1,0 +1,178 @@
+#include "daemon/shapes.h"
+
+#include "pipeline/step_folder.h"
+
+namespace ratchet::daemon {
+namespace {
+
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json RowsJson(const registry::SplitCounts& rows) {
+  return {{"train", rows.train}, {"validation", rows.validation}, {"holdout", rows.holdout}};
+}
+
+Json AttemptJson(const registry::Attempt& attempt) {
+  return {{"number", attempt.number},
+          {"state", registry::Name(attempt.state)},
+          {"pid", OrNull(attempt.pid)},
+          {"started_at", attempt.started_at},
+          {"ended_at", OrNull(attempt.ended_at)},
+          {"error", OrNull(attempt.error)},
+          {"cpu_s", OrNull(attempt.cpu_s)},
+          {"max_rss_bytes", OrNull(attempt.max_rss_bytes)}};
+}
+
+Json StepJson(const registry::Run& run, const registry::Step& step, const std::string& data_dir) {
+  Json attempts = Json::array();
+  for (const registry::Attempt& attempt : step.attempts) attempts.push_back(AttemptJson(attempt));
+  Json progress;
+  if (!step.attempts.empty()) {
+    const std::string folder = pipeline::AttemptFolder(data_dir, run.id, step.name, step.attempts.back().number);
+    progress = OrNull(pipeline::LatestProgress(folder));
+  }
+  return {{"name", step.name},
+          {"state", registry::Name(step.state)},
+          {"started_at", OrNull(step.started_at)},
+          {"ended_at", OrNull(step.ended_at)},
+          {"attempts", std::move(attempts)},
+          {"progress", std::move(progress)}};
+}
+
+Json TargetJson(const std::optional<registry::RouteTarget>& target) {
+  if (!target) return nullptr;
+  return {{"version", target->version}, {"bundle", target->bundle}};
+}
+
+}  // namespace
+
+Json PipelineJson(const registry::Pipeline& pipeline) {
+  return {{"name", pipeline.name},
+          {"model", pipeline.model},
+          {"revision", pipeline.revision},
+          {"state", "active"},
+          {"spec_text", pipeline.spec_text},
+          {"spec", pipeline.spec},
+          {"files", pipeline.files},
+          {"created_at", pipeline.created_at},
+          {"updated_at", pipeline.updated_at},
+          {"last_run", OrNull(pipeline.last_run)}};
+}
+
+Json RunJson(const registry::Run& run, const std::string& data_dir) {
+  Json steps = Json::array();
+  for (const registry::Step& step : run.steps) steps.push_back(StepJson(run, step, data_dir));
+  return {{"id", run.id},
+          {"pipeline", run.pipeline},
+          {"model", run.model},
+          {"revision", run.revision},
+          {"state", registry::Name(run.state)},
+          {"outcome", OrNull(run.outcome)},
+          {"reason", run.reason},
+          {"overrides", run.overrides},
+          {"dataset", run.dataset},
+          {"dataset_version", run.dataset_version},
+          {"candidate", OrNull(run.candidate)},
+          {"live_at_start", OrNull(run.live_at_start)},
+          {"summary", run.summary},
+          {"error", OrNull(run.error)},
+          {"created_at", run.created_at},
+          {"started_at", OrNull(run.started_at)},
+          {"ended_at", OrNull(run.ended_at)},
+          {"steps", std::move(steps)}};
+}
+
+Json DatasetJson(const registry::Dataset& dataset) {
+  return {{"name", dataset.name},
+          {"target", nullptr},
+          {"split", dataset.split},
+          {"schema", dataset.schema.value_or(Json::array())},
+          {"latest_version", dataset.latest_version},
+          {"rows", RowsJson(dataset.rows)},
+          {"created_at", dataset.created_at},
+          {"updated_at", dataset.updated_at}};
+}
+
+Json DatasetVersionJson(const registry::DatasetVersion& version) {
+  return {{"dataset", version.dataset},
+          {"version", version.version},
+          {"manifest", version.manifest},
+          {"rows", RowsJson(version.rows)},
+          {"rows_added", RowsJson(version.added)},
+          {"bytes_added", version.bytes_added},
+          {"created_at", version.created_at}};
+}
+
+Json ModelJson(const registry::Model& model) {
+  return {{"name", model.name},
+          {"live", OrNull(model.live)},
+          {"previous", OrNull(model.previous)},
+          {"latest_version", model.latest},
+          {"epoch", model.epoch},
+          {"metric", model.metric},
+          {"created_at", model.created_at},
+          {"updated_at", model.updated_at}};
+}
+
+Json VersionJson(const registry::Version& version, ManifestIn manifest) {
+  Json json = {{"model", version.model},
+               {"version", version.version},
+               {"state", version.shown_state},
+               {"run", version.run},
+               {"bundle", version.bundle},
+               {"bundle_bytes", version.bundle_bytes},
+               {"metric", version.metric},
+               {"score", OrNull(version.score)},
+               {"opponent", OrNull(version.opponent)},
+               {"opponent_kind", OrNull(version.opponent_kind)},
+               {"verdict", OrNull(version.verdict)},
+               {"recipe", version.recipe.empty() ? Json() : Json(version.recipe)},
+               {"dataset", version.dataset},
+               {"dataset_version", version.dataset_version},
+               {"created_at", version.created_at}};
+  if (manifest == ManifestIn::kIncluded) json["manifest"] = version.manifest;
+  return json;
+}
+
+Json ReleaseJson(const registry::Release& release) {
+  return {{"id", release.id},
+          {"model", release.model},
+          {"kind", release.kind},
+          {"from", OrNull(release.from)},
+          {"to", release.to},
+          {"epoch", OrNull(release.epoch)},
+          {"state", registry::Name(release.state)},
+          {"strategy", release.strategy},
+          {"actor", release.actor},
+          {"reason", release.reason},
+          {"run", OrNull(release.run)},
+          {"created_at", release.created_at},
+          {"ended_at", OrNull(release.ended_at)},
+          {"took_ms", OrNull(release.took_ms)},
+          {"error", OrNull(release.error)}};
+}
+
+Json RouteJson(const registry::Route& route) {
+  return {{"model", route.model},
+          {"epoch", route.epoch},
+          {"live", TargetJson(route.live)},
+          {"previous", TargetJson(route.previous)},
+          {"loading", TargetJson(route.loading)}};
+}
+
+Json EventJson(const registry::Event& event) {
+  Json json = {{"id", event.id}, {"type", event.type}, {"data", event.data}, {"at", event.at}};
+  if (event.run) json["run"] = *event.run;
+  if (event.pipeline) json["pipeline"] = *event.pipeline;
+  if (event.model) json["model"] = *event.model;
+  return json;
+}
+
+Json AuditJson(const registry::AuditEntry& entry) {
+  return {{"id", entry.id},         {"at", entry.at},           {"actor", entry.actor},
+          {"action", entry.action}, {"subject", entry.subject}, {"detail", entry.detail}};
+}
+
+}  // namespace ratchet::daemon

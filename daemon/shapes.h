@@ -1,0 +1,25 @@
+#pragma once
+
+#include <optional>
+
+#include "daemon/api.h"
+#include "registry/models.h"
+#include "registry/records.h"
+
+// The registry's records as the JSON of docs/formats.md, "Control plane HTTP: shapes".
+namespace ratchet::daemon {
+
+Json PipelineJson(const registry::Pipeline& pipeline);
+// `progress`: of the run's running attempt, for its step; null for the others.
+Json RunJson(const registry::Run& run, const std::string& data_dir);
+Json DatasetJson(const registry::Dataset& dataset);
+Json DatasetVersionJson(const registry::DatasetVersion& version);
+Json ModelJson(const registry::Model& model);
+enum class ManifestIn { kLeftOut, kIncluded };
+Json VersionJson(const registry::Version& version, ManifestIn manifest);
+Json ReleaseJson(const registry::Release& release);
+Json RouteJson(const registry::Route& route);
+Json EventJson(const registry::Event& event);
+Json AuditJson(const registry::AuditEntry& entry);
+
+}  // namespace ratchet::daemon
