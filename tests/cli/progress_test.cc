@@ -19,7 +19,7 @@ TEST(Bar, FillsByFraction) {
 TEST(TransferLine, ShowsRateAndTimeLeft) {
   Transfer transfer{"a.pack", 5 << 20, 20 << 20, 1.0};
   EXPECT_EQ(TransferLine(transfer, 70, false),
-            "a.pack [####--------------]  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
+            "a.pack [###----------]  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
   EXPECT_EQ(TransferLine(transfer, 0, false), "a.pack  25%  5.0 MiB of 20.0 MiB  5.0 MiB/s  0:03 left");
 }
 
