@@ -299,6 +299,7 @@ TEST_F(HttpServiceTest, LosesNoRequestWhileRoutesSwap) {
     clients.emplace_back([&] {
       httplib::Client client("127.0.0.1", server_->Port());
       client.set_keep_alive(true);
+      client.set_tcp_nodelay(true);
       while (!done) {
         auto result = client.Post(kInfer, kBody, "application/json");
         if (!result || result->status != 200)
