@@ -19,7 +19,8 @@ constexpr int kConnectPatienceS = 5;
 constexpr int kAnswerPatienceS = 300;  // a rollback or an ingest answers only when it is done
 constexpr size_t kPageSize = 200;
 constexpr size_t kMostPages = 10'000;
-constexpr size_t kPieceBytes = 256 * 1024;
+// Small enough to fit whenever a socket says it takes more, so that no write blocks and an early answer is always seen.
+constexpr size_t kPieceBytes = 16 * 1024;
 constexpr size_t kErrorBodyLimit = 1 << 20;
 
 Error Unreachable(const ServerUrl& url, httplib::Error error) {
@@ -177,7 +178,7 @@ Result<std::string> Client::Upload(const std::string& path, const std::string& c
   Status read_failure;
   std::optional<EarlyAnswer> early;
   auto send_piece = [&](size_t most, httplib::DataSink& sink) {
-    if (url_.scheme == "http" && AnswerWaiting(connection_->socket)) {
+    if (url_.scheme == "http" && AnswersBeforeWrite(connection_->socket, kAnswerPatienceS * 1000)) {
       early = ReadEarlyAnswer(connection_->socket);
       return false;
     }

@@ -45,9 +45,9 @@ std::string Unchunked(std::string_view body, bool* complete) {
 
 }  // namespace
 
-bool AnswerWaiting(int socket) {
-  pollfd look{.fd = socket, .events = POLLIN, .revents = 0};
-  return socket >= 0 && poll(&look, 1, 0) > 0 && (look.revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+bool AnswersBeforeWrite(int socket, int patience_ms) {
+  pollfd look{.fd = socket, .events = POLLIN | POLLOUT, .revents = 0};
+  return socket >= 0 && poll(&look, 1, patience_ms) > 0 && (look.revents & (POLLIN | POLLHUP | POLLERR)) != 0;
 }
 
 EarlyAnswer ParseAnswer(const std::string& bytes, bool* complete) {

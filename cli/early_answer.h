@@ -11,8 +11,9 @@ struct EarlyAnswer {
   std::string body;
 };
 
-// True when bytes from the server lie ready on the socket. Never waits.
-bool AnswerWaiting(int socket);
+// Waits until the socket takes more bytes or the server has answered; true in the second case. A server that neither
+// reads nor answers for `patience_ms` counts as the first, so that the write finds out what is the matter.
+bool AnswersBeforeWrite(int socket, int patience_ms);
 
 // Reads the whole answer off the socket, for a few seconds and a megabyte at most. The connection is of no use after.
 EarlyAnswer ReadEarlyAnswer(int socket);
