@@ -91,7 +91,10 @@ class Push {
   Result<Response> Run() {
     RATCHET_ASSIGN(dataset_, FindDataset(api_, name_));
     RATCHET_ASSIGN(policy_, PolicyFor(dataset_, request_));
-    RATCHET_TRY(TakeInBody());
+    Status taken = TakeInBody();
+    // What came from the client cannot be a fault of what is stored here.
+    if (!taken && taken.error().code == ErrorCode::kCorrupt) taken.error().code = ErrorCode::kInvalid;
+    RATCHET_TRY(std::move(taken));
     RATCHET_ASSIGN(const auto kept, KeptResponse(api_, request_, digest_));
     if (kept) return *kept;
     for (const lake::IngestedPack& pack : ingested_.packs)

@@ -28,13 +28,8 @@ struct ControlLoop::Reactor {
   boost::asio::posix::stream_descriptor worker{io};  // a duplicate of the worker's socket, to wait on
 };
 
-ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, ServeSupervisor* serve,
-                         const Clock& clock)
-    : orchestrator_(orchestrator),
-      worker_(worker),
-      serve_(serve),
-      clock_(clock),
-      reactor_(std::make_unique<Reactor>()) {}
+ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, const Clock& clock)
+    : orchestrator_(orchestrator), worker_(worker), clock_(clock), reactor_(std::make_unique<Reactor>()) {}
 
 ControlLoop::~ControlLoop() = default;
 

@@ -15,13 +15,14 @@ namespace ratchet::daemon {
 // come; keeps worker and data plane alive; ends on SIGTERM or SIGINT. Run() is called once, by the main thread.
 class ControlLoop {
  public:
-  // `serve` may be null (--no-serve).
-  ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, ServeSupervisor* serve,
-              const Clock& clock);
+  // From here on a signal does not end the process but, once it runs, the loop.
+  ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, const Clock& clock);
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
 
+  // Gives the loop a data plane to keep alive. Before Run().
+  void Supervise(ServeSupervisor& serve) { serve_ = &serve; }
   // Returns after a signal or Stop(). Afterwards nothing of the loop holds the worker's socket.
   void Run();
   // Asks for a turn soon. Any thread.
@@ -35,7 +36,7 @@ class ControlLoop {
 
   pipeline::Orchestrator& orchestrator_;
   pipeline::ForkServer& worker_;
-  ServeSupervisor* const serve_;
+  ServeSupervisor* serve_ = nullptr;
   const Clock& clock_;
   std::atomic<bool> wake_asked_{false};
   int watched_pid_ = 0;

@@ -228,7 +228,9 @@ Result<Response> HttpServer::CallHandler(Arrival& arrival, const Route& route, B
   }
   std::shared_ptr<StreamSlot> slot;
   if (route.spec.kind == RouteKind::kStream) {
-    slot = StreamSlot::Take(streams_, options_.limits.streams);
+    // A quarter is left to replicas, so that no number of open pages keeps a rollback from reaching them.
+    const int all = options_.limits.streams;
+    slot = StreamSlot::Take(streams_, route.spec.role == Role::kViewer ? all - all / 4 : all);
     if (!slot)
       return Fail(ErrorCode::kOverloaded, "open a stream", "", "as many as are allowed are open", "Try again later");
   }

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -46,13 +45,12 @@ class Daemon {
     orchestrator_.emplace(
         *store_, *blobs_, files_, *worker_, replicas_, clock_,
         pipeline::OrchestratorOptions{.data_dir = data_, .sandbox_required = !settings_.allow_unsandboxed});
+    loop_.emplace(*orchestrator_, *worker_, clock_);
     store_->OnCommit([this] { commits_.Raise(); });
-    store_->OnCommit([this] { Wake(); });
-    replicas_.OnReport([this] { Wake(); });
+    store_->OnCommit([this] { loop_->Wake(); });
+    replicas_.OnReport([this] { loop_->Wake(); });
     RATCHET_TRY(StartHttp());
     if (!settings_.no_serve) StartServe();
-    loop_.emplace(*orchestrator_, *worker_, serve_ ? &*serve_ : nullptr, clock_);
-    loop_to_wake_ = &*loop_;
     return {};
   }
 
@@ -61,7 +59,6 @@ class Daemon {
     loop_->Run();
     http_ = nullptr;
     if (serve_) serve_->Stop(kServeStopMs);
-    loop_to_wake_ = nullptr;
   }
 
  private:
@@ -109,6 +106,7 @@ class Daemon {
                                 .control_url = "http://" + http_->address(),
                                 .log_level = settings_.log_level},
                    files_, clock_);
+    loop_->Supervise(*serve_);
   }
 
   // Port 0 becomes known only when ratchet-serve has written where it listens.
@@ -127,26 +125,21 @@ class Daemon {
             {"recipes", known ? ready.value("recipes", Json::array()) : Json::array()}};
   }
 
-  void Wake() {
-    if (ControlLoop* loop = loop_to_wake_) loop->Wake();
-  }
-
   Settings settings_;
   std::string data_;
   SystemClock clock_;
   SystemFiles files_;
-  std::atomic<ControlLoop*> loop_to_wake_{nullptr};
   CommitSignal commits_;
   Metrics metrics_;
   ReplicaHub replicas_{clock_};
   std::unique_ptr<FileLock> lock_;
+  std::optional<ControlLoop> loop_;  // outlives the writer thread, which wakes it
   std::unique_ptr<registry::Store> store_;
   std::optional<registry::BlobStore> blobs_;
   std::optional<pipeline::ForkServer> worker_;
   std::optional<pipeline::Orchestrator> orchestrator_;
   std::optional<Api> api_;
   std::optional<ServeSupervisor> serve_;
-  std::optional<ControlLoop> loop_;
   std::unique_ptr<HttpServer> http_;
 };
 
