@@ -263,9 +263,9 @@ torch::Device ChooseDevice(const std::string& wanted) {
 void PrepareProcess(const TrainInput& input) {
   at::set_num_threads(std::max(1, input.threads));
 #ifdef __GLIBC__
-  // Activations are tens of MiB and made anew every step: left alone, glibc gives each back to the kernel and takes the
-  // page faults again, which costs a third of an epoch.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // Activations are MiB large and made anew every step: given back to the kernel each time, they would cost a third of
+  // an epoch in page faults. 32 MiB is the most that glibc takes as its threshold; it refuses more.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
 }

@@ -19,11 +19,17 @@ torch::Tensor Uniform(at::IntArrayRef sizes, std::int64_t fan_in) {
   return torch::empty(sizes).uniform_(-bound, bound);
 }
 
+// A kernel that says channels-last even where one input channel would leave that open: the format of the weights
+// decides that of all that follows, and pooling is five times faster in this one.
+torch::Tensor Kernel(std::int64_t out, std::int64_t in) {
+  return torch::empty({out, in, 3, 3}, torch::kFloat32, at::MemoryFormat::ChannelsLast)
+      .copy_(Uniform({out, in, 3, 3}, in * 9));
+}
+
 // Registers the weights of block i and returns its source lines.
 std::string AddBlock(torch::jit::Module& net, int i, std::int64_t in, std::int64_t out) {
   const std::string conv = fmt::format("conv{}_", i), norm = fmt::format("norm{}_", i);
-  net.register_parameter(conv + "weight", Uniform({out, in, 3, 3}, in * 9).contiguous(at::MemoryFormat::ChannelsLast),
-                         false);
+  net.register_parameter(conv + "weight", Kernel(out, in), false);
   net.register_parameter(norm + "scale", torch::ones({out}), false);
   net.register_parameter(norm + "shift", torch::zeros({out}), false);
   net.register_buffer(norm + "mean", torch::zeros({out}));
