@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 
 #include "plugins/sdk/torch_bundle.h"
 
@@ -119,8 +120,12 @@ Result<std::vector<torch::Tensor>> Forward(torch::jit::Module& module, const Sig
   try {
     const torch::NoGradGuard no_gradients;
     for (const auto& tensor : Tensors(module.forward(std::move(inputs)))) outputs.push_back(tensor.cpu());
+  } catch (const std::bad_alloc&) {
+    throw;  // the step's own end, not the model's fault
   } catch (const c10::Error& fault) {
     return Fail(ErrorCode::kInvalid, "run", "forward", fault.what_without_backtrace());
+  } catch (const std::exception& fault) {
+    return Fail(ErrorCode::kInvalid, "run", "forward", fault.what());
   }
   if (outputs.size() != signature.outputs.size())
     return Wrong("forward",

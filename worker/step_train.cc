@@ -137,17 +137,24 @@ Result<std::map<std::string, std::string>> DigestFiles(const StepSpec& spec) {
   return digests;
 }
 
+// A command's failure, seen with the limits that it may have run into.
+StepError NameLimits(const StepSpec& spec, StepError error) {
+  const auto used = FolderBytes(spec.folder);
+  if (used >= spec.limits.disk_bytes)
+    return {ErrorClass::kDiskQuota,
+            fmt::format("the step's folder holds {}, the limit is {}; {}", BytesText(used),
+                        BytesText(spec.limits.disk_bytes), error.message),
+            "Raise limits.disk or write less."};
+  if (error.error_class == ErrorClass::kOutOfMemory)
+    error.message = fmt::format("memory was refused within limits.memory, {}; {}", BytesText(spec.limits.memory_bytes),
+                                error.message);
+  return error;
+}
+
 StepOutcome TrainByCommand(const StepSpec& spec, ProgressLog& progress) {
   RATCHET_STEP_ASSIGN(const auto files, DigestFiles(spec));
   RATCHET_STEP_ASSIGN(const auto call, PrepareCommand(spec));
-  if (const auto ran = RunCommand(call, progress); !ran) {
-    const auto used = FolderBytes(spec.folder);
-    if (used < spec.limits.disk_bytes) return std::unexpected(ran.error());
-    return std::unexpected(StepError{ErrorClass::kDiskQuota,
-                                     fmt::format("the step's folder holds {}, the limit is {}; {}", BytesText(used),
-                                                 BytesText(spec.limits.disk_bytes), ran.error().message),
-                                     "Raise limits.disk or write less."});
-  }
+  if (auto ran = RunCommand(call, progress); !ran) return std::unexpected(NameLimits(spec, std::move(ran.error())));
   auto signature = CheckTrainerOutput(spec);
   if (!signature) return std::unexpected(signature.error());
   RATCHET_STEP_TRY(SystemFiles().Rename(spec.folder + "/out/model.pt", ModelPath(spec)));

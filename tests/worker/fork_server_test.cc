@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "tests/worker/worker_process.h"
+#include "worker/sandbox.h"
 
 namespace ratchet::worker::testing {
 namespace {
@@ -18,7 +19,7 @@ TEST(ForkServer, TellsRecipesSandboxAndTorchWhenReady) {
   const auto ready = worker.Next();
   ASSERT_EQ(ready["event"], "ready");
   EXPECT_EQ(ready["pid"], worker.pid());
-  EXPECT_EQ(ready["sandbox"], "landlock");
+  EXPECT_EQ(ready["sandbox"], SandboxMeansName(DetectSandbox()));
   EXPECT_TRUE(ready["torch"].is_string());
   ASSERT_EQ(ready["recipes"].size(), 2u);
   EXPECT_EQ(ready["recipes"][0]["name"], "probe.opener");

@@ -195,7 +195,7 @@ TEST_F(Validation, TellsEveryCheckWhenOneFails) {
 }
 
 TEST_F(Validation, SuggestsTheNearestColumnForAMistypedTarget) {
-  folder_.step["data"]["target"] = "lable";
+  folder_.step["data"]["target"] = "labels";
   Run(20);
   EXPECT_EQ(folder_.Result()["error"]["class"], "user");
   EXPECT_EQ(folder_.Result()["error"]["hint"], "Did you mean label?");

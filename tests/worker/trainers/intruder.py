@@ -75,7 +75,19 @@ def by_trace():
 
 def changed_root():
     os.chroot(data_dir)
-    return os.listdir("/")
+
+
+def forked(action):
+    """In a process of its own, whose root and namespaces nobody else needs."""
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        raise OSError("refused")
 
 
 attempt("open the holdout", lambda: read(holdout))
@@ -97,14 +109,17 @@ attempt("shutil.copy", lambda: shutil.copy(holdout, own + "/copy"))
 attempt("the root of its parent", lambda: read("/proc/%d/root%s" % (os.getppid(), data_dir + "/registry.db")))
 attempt("the root of the worker", lambda: read("/proc/%d/root%s" % (worker, holdout)))
 attempt("the working folder of the worker", lambda: os.listdir("/proc/%d/cwd/" % worker))
-attempt("the descriptors of the worker", lambda: os.listdir("/proc/%d/fd" % worker))
+for fd in os.listdir("/proc/%d/fd" % worker):  # their numbers are no secret, what they stand for is
+    attempt("descriptor %s of the worker" % fd, lambda: os.close(os.open("/proc/%d/fd/%s" % (worker, fd), os.O_RDONLY)))
+    attempt("what descriptor %s of the worker is" % fd, lambda: os.readlink("/proc/%d/fd/%s" % (worker, fd)))
 attempt("the memory of the worker", lambda: read("/proc/%d/mem" % worker))
 attempt("its own root", lambda: read("/proc/self/root" + holdout))
-attempt("tracing the worker", by_trace)
-attempt("a mount", remounted)
-attempt("an unmount", uncovered)
-attempt("chroot", changed_root)
-attempt("an unmount in new namespaces", in_new_namespace)
+if not params["gently"]:  # without a sandbox these would stop the worker or leave marks on the machine
+    attempt("tracing the worker", by_trace)
+    attempt("a mount", remounted)
+    attempt("an unmount", uncovered)
+    attempt("chroot", lambda: forked(changed_root))
+    attempt("an unmount in new namespaces", lambda: forked(in_new_namespace))
 
 allowed = {}
 for name, action in {
