@@ -38,7 +38,7 @@ TEST(ReplicaHub, ForgetsSilentReplicas) {
 TEST(ReplicaHub, TellsWhetherAVersionIsLoadedEverywhere) {
   ManualClock clock;
   ReplicaHub hub(clock);
-  EXPECT_EQ(hub.Loaded("toys", 2).kind, Kind::kLoading);
+  EXPECT_EQ(hub.Loaded("toys", 2).kind, Kind::kNoReplica);
   ASSERT_TRUE(hub.Report("a", Holding(1, {1, 2})));
   EXPECT_EQ(hub.Loaded("toys", 2).kind, Kind::kReady);
   ASSERT_TRUE(hub.Report("b", Holding(1, {1})));
