@@ -93,7 +93,7 @@ def main():
         try:
             ratchet.apply("churn", CHURN_SPEC)
             ratchet.push_csv("customers", churn_csv(1500))
-            ratchet.run("churn", **{"train.params.epochs": 1, "train.params.learning_rate": 0.0005})
+            ratchet.run("churn", **{"train.params.epochs": 1})
             ratchet.run("churn")
             assert ratchet.live("churn") == 2
             said, whole, worst, get = measure_rollbacks(ratchet)

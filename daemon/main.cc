@@ -44,7 +44,8 @@ class Daemon {
                     clock_);
     orchestrator_.emplace(
         *store_, *blobs_, files_, *worker_, replicas_, clock_,
-        pipeline::OrchestratorOptions{.data_dir = data_, .sandbox_required = !settings_.allow_unsandboxed});
+        pipeline::OrchestratorOptions{.data_dir = data_, .sandbox_required = !settings_.allow_unsandboxed,
+                                                        .needs_replica = !settings_.no_serve});
     loop_.emplace(*orchestrator_, *worker_, clock_);
     store_->OnCommit([this] { commits_.Raise(); });
     store_->OnCommit([this] { loop_->Wake(); });

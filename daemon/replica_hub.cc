@@ -60,7 +60,12 @@ pipeline::LoadState ReplicaHub::Loaded(const std::string& model, std::int64_t ve
     if (!state->second.ready.contains(version)) return {};
     any = true;
   }
-  return {.kind = any ? pipeline::LoadState::Kind::kReady : pipeline::LoadState::Kind::kLoading, .cause = {}};
+  return {.kind = any ? pipeline::LoadState::Kind::kReady : pipeline::LoadState::Kind::kNoReplica, .cause = {}};
+}
+
+bool ReplicaHub::Confirmed(const std::string& model, std::int64_t epoch) {
+  std::lock_guard lock(mutex_);
+  return Behind(model, epoch).empty();
 }
 
 void ReplicaHub::DropSilent() {

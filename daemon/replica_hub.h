@@ -52,6 +52,7 @@ class ReplicaHub final : public pipeline::ServingView {
   Status WaitForEpoch(const std::string& model, std::int64_t epoch, std::int64_t wait_ms);
 
   pipeline::LoadState Loaded(const std::string& model, std::int64_t version) override;
+  bool Confirmed(const std::string& model, std::int64_t epoch) override;
 
  private:
   void DropSilent();

@@ -45,7 +45,7 @@ class Executor {
 
 // What the orchestrator has to know of the replicas that serve.
 struct LoadState {
-  enum class Kind { kLoading, kReady, kFailed };
+  enum class Kind { kNoReplica, kLoading, kReady, kFailed };
   Kind kind = Kind::kLoading;
   std::string cause;  // kFailed
 };
@@ -53,8 +53,10 @@ struct LoadState {
 class ServingView {
  public:
   virtual ~ServingView() = default;
-  // Whether every replica that is there holds the version warm. kLoading also while none is there.
+  // Whether every replica that is there holds the version warm.
   virtual LoadState Loaded(const std::string& model, std::int64_t version) = 0;
+  // Whether every replica that is there answers by the route of this epoch or a later one; true when none is there.
+  virtual bool Confirmed(const std::string& model, std::int64_t epoch) = 0;
 };
 
 }  // namespace ratchet::pipeline

@@ -87,6 +87,8 @@ void Orchestrator::FollowReleases() {
   if (!loading) return spdlog::error("{}", loading.error().Message()), void();
   for (const registry::Release& release : *loading) {
     LoadState state = serving_.Loaded(release.model, release.to);
+    if (state.kind == LoadState::Kind::kNoReplica)
+      state.kind = options_.needs_replica ? LoadState::Kind::kLoading : LoadState::Kind::kReady;
     if (state.kind == LoadState::Kind::kLoading && now_us_ - release.created_at > options_.load_timeout_us)
       state = {LoadState::Kind::kFailed, "no replica had it ready in " +
                                              std::to_string(options_.load_timeout_us / 1'000'000) + " s"};
@@ -242,6 +244,9 @@ bool Orchestrator::Perform(const Run& run, const FollowRelease&) {
   wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
   if (!*release || !(*release)->ended_at) return false;
   if ((*release)->state == registry::ReleaseState::kDone) {
+    // Who waited for the run finds the version served.
+    bool late = now_us_ - *(*release)->ended_at > options_.confirm_timeout_us;
+    if (!late && !serving_.Confirmed(run.model, (*release)->epoch.value_or(0))) return false;
     Status moved = store_.Write(
         [&](Db& db) { return registry::MoveStep(db, now_us_, run.id, "release", StepState::kSucceeded); });
     return moved ? true : Postpone(run, moved.error());

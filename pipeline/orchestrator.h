@@ -20,7 +20,9 @@ struct OrchestratorOptions {
   std::string data_dir;           // absolute
   int max_active_runs = 2;        // beyond, runs wait queued
   bool sandbox_required = true;   // false: --allow-unsandboxed
-  std::int64_t load_timeout_us = 120'000'000;  // for the replicas to load a release's version
+  bool needs_replica = true;      // false: a version may go live while nothing serves (ratchetd --no-serve)
+  std::int64_t load_timeout_us = 120'000'000;    // for the replicas to load a release's version
+  std::int64_t confirm_timeout_us = 10'000'000;  // for the replicas to confirm that it is live; then the run ends all the same
 };
 
 // The loop. Tick compares rows with the world, does bounded work and says when it wants to be called again; anything that

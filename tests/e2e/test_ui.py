@@ -11,7 +11,7 @@ UI_TESTS = os.path.join(os.path.dirname(__file__), "../ui/real.mjs")
 def test_the_page_shows_a_real_loop(ratchet):
     ratchet.apply("churn", CHURN_SPEC)
     ratchet.push_csv("customers", churn_csv(1500))
-    ratchet.run("churn", **{"train.params.epochs": 1, "train.params.learning_rate": 0.0005})
+    ratchet.run("churn", **{"train.params.epochs": 1})
     ratchet.run("churn")
     assert ratchet.live("churn") == 2
     done = subprocess.run(["node", "--test", UI_TESTS], capture_output=True, text=True, timeout=300,

@@ -155,7 +155,7 @@ def demonstration(user, folder):
 
     user.until("the pipeline is applied", "pipeline", "apply", spec, done=lambda: user.get("/api/v1/pipelines/churn"))
     user.until("the first rows are pushed", "dataset", "push", "customers", first, done=lambda: version() >= 1)
-    weak = ["--set", "train.params.epochs=1", "--set", "train.params.learning_rate=0.0005"]
+    weak = ["--set", "train.params.epochs=1"]
     user.until("the first run is started", "run", "start", "churn", *weak, done=lambda: len(user.runs()) >= 1)
     run = wait_until(lambda: user.run_ended(1), "the first run ends", 240)
     assert run["outcome"] == "promoted", run
@@ -165,7 +165,7 @@ def demonstration(user, folder):
     assert (run["reason"]["kind"], run["outcome"]) == ("new_rows", "promoted"), run
     improved = run["candidate"]
 
-    user.until("a ruined run is started", "run", "start", "churn", "--set", "train.params.learning_rate=0.0005",
+    user.until("a ruined run is started", "run", "start", "churn", "--set", "train.params.learning_rate=1e-5",
                "--set", "train.params.epochs=1", done=lambda: len(user.runs()) >= 3)
     run = wait_until(lambda: user.run_ended(3), "the ruined run ends", 240)
     assert run["outcome"] == "rejected", run

@@ -96,7 +96,9 @@ class FakeExecutor final : public Executor {
 
 struct FakeServing final : ServingView {
   LoadState Loaded(const std::string&, std::int64_t) override { return state; }
+  bool Confirmed(const std::string&, std::int64_t) override { return confirmed; }
   LoadState state{LoadState::Kind::kReady, ""};
+  bool confirmed = true;
 };
 
 class OrchestratorTest : public testing::Test {
@@ -284,6 +286,28 @@ TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoad) {
   }
   EXPECT_EQ(Read(id).state, RunState::kFailed);
   EXPECT_FALSE(Live());
+}
+
+TEST_F(OrchestratorTest, ARunEndsOnceTheReplicasConfirmButDoesNotWaitForEver) {
+  serving_.confirmed = false;
+  std::int64_t id = Submit();
+  Ticks();
+  EXPECT_EQ(Live(), 1);
+  EXPECT_EQ(Read(id).state, RunState::kRunning);
+  clock_.AdvanceUs(11'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+}
+
+TEST_F(OrchestratorTest, ReleasesWithoutReplicasOnlyWhenTold) {
+  serving_.state = {LoadState::Kind::kNoReplica, ""};
+  std::int64_t id = Submit();
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kRunning) << "a replica is expected";
+  orchestrator_ = std::make_unique<Orchestrator>(*store_, blobs_, files_, executor_, serving_, clock_,
+                                                 OrchestratorOptions{.data_dir = folder_, .needs_replica = false});
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
 }
 
 TEST_F(OrchestratorTest, RunsOfOnePipelineWaitForEachOther) {
