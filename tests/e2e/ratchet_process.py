@@ -62,6 +62,7 @@ class Ratchet:
         self.flags = flags
         self.process = None
         self.url = None
+        self.listen = "127.0.0.1:0"  # a restart takes the port it had, as a user's would
 
     def start(self):
         os.makedirs(self.data, exist_ok=True)
@@ -70,13 +71,14 @@ class Ratchet:
             os.remove(address)
         self.log = open(os.path.join(self.folder, "ratchetd.log"), "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", "127.0.0.1:0", "--serve-listen", "127.0.0.1:0",
+            [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", self.listen, "--serve-listen", "127.0.0.1:0",
              *self.flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
         wait_until(lambda: os.path.exists(address) or self.process.poll() is not None, "ratchetd listens")
         if self.process.poll() is not None:
             raise AssertionError("ratchetd did not start:\n" + self.read_log())
         with open(address) as file:
-            self.url = "http://" + file.read().strip()
+            self.listen = file.read().strip()
+        self.url = "http://" + self.listen
         wait_until(self.answers, "ratchetd answers")
         return self
 

@@ -84,7 +84,7 @@ def test_serving_goes_on_without_the_daemon_and_after_its_own_restart(ratchet):
     wait_until(lambda: not alive(pid), "ratchet-serve is gone")
     port = url.rsplit(":", 1)[1]
     alone = subprocess.Popen([os.path.join(BIN, "ratchet-serve"), "--listen", f"127.0.0.1:{port}", "--control", ratchet.url,
-                              "--dir", ratchet.data + "/serve", "--blobs", ratchet.data + "/blobs/sha256"],
+                              "--dir", ratchet.data + "/serve", "--blobs", ratchet.data + "/blobs"],
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         def answered():
