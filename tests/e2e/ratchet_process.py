@@ -69,10 +69,10 @@ class Ratchet:
         address = os.path.join(self.data, "address")
         if os.path.exists(address):
             os.remove(address)
-        self.log = open(os.path.join(self.folder, "ratchetd.log"), "ab")
-        self.process = subprocess.Popen(
-            [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", self.listen, "--serve-listen", "127.0.0.1:0",
-             *self.flags], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        with open(os.path.join(self.folder, "ratchetd.log"), "ab") as log:
+            self.process = subprocess.Popen(
+                [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", self.listen, "--serve-listen", "127.0.0.1:0",
+                 *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_until(lambda: os.path.exists(address) or self.process.poll() is not None, "ratchetd listens")
         if self.process.poll() is not None:
             raise AssertionError("ratchetd did not start:\n" + self.read_log())

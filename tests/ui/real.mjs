@@ -56,9 +56,9 @@ test('Real daemon, serves every page without a complaint, on a desk and on a pho
 test('Real daemon, shows the live version, its decision and its releases', async () => {
   const model = await liveModel();
   const page = await shown(`#/models/${model.name}/versions/${model.live}`);
-  await page.getByText(`v${model.live} live`).waitFor();
+  await page.getByText(`v${model.live} live`).first().waitFor();
   const decision = await ask(`models/${model.name}/versions/${model.live}/decision`);
-  await page.getByText(decision.reason).waitFor();
+  await page.getByText(decision.reason).first().waitFor();
   await page.getByRole('img', { name: /^Gain / }).waitFor();
   await page.getByRole('region', { name: 'Releases' }).getByRole('listitem').first().waitFor();
   await finish(page);
@@ -86,7 +86,7 @@ test('Real daemon, rolls back and forth', { skip: kMayRollBack ? false : 'set RA
     await page.getByRole('dialog').getByRole('button', { name: `Roll back to v${to}` }).click();
     await page.getByRole('status').getByText(`Every replica serves v${to}.`).waitFor();
     await page.getByRole('button', { name: 'Close' }).click();
-    await page.getByText(`v${to} live`).waitFor();
+    await page.getByText(`v${to} live`).first().waitFor();
   }
   assert.equal((await ask(`models/${model.name}`)).live, model.live);
   await finish(page);
