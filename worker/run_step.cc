@@ -9,6 +9,8 @@
 namespace ratchet::worker {
 namespace {
 
+constexpr size_t kLoggedResultBytes = 2000;
+
 StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
   switch (spec.kind) {
     case StepKind::kValidate:
@@ -59,6 +61,7 @@ StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, const Clock
 int RunStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
   at::set_num_threads(spec.limits.cpus);
   const auto outcome = Guarded(spec, plugins, clock);
+  if (outcome) spdlog::info("succeeded: {}", outcome->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, kLoggedResultBytes));
   if (!outcome) spdlog::error("{}: {}", ErrorClassName(outcome.error().error_class), outcome.error().message);
   if (const auto written = WriteResult(spec.folder, outcome); !written) {
     spdlog::error("{}", written.error().Message());
