@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/digest.h"
 #include "base/names.h"
 #include "cli/help.h"
 #include "cli/human.h"
@@ -19,7 +20,16 @@ struct PushOptions {
   std::string key;
   std::optional<double> validation;
   std::optional<double> holdout;
+  bool again = false;
 };
+
+// The same file pushed twice is most likely a push repeated because its answer was lost, so the file's digest is the key
+// under which the server knows it; --again, and rows from a pipe, make a key of their own.
+Result<std::string> PushKey(const PushOptions& options, const std::string& path) {
+  if (options.again || !std::filesystem::is_regular_file(path)) return NewIdempotencyKey();
+  RATCHET_ASSIGN(std::string digest, Sha256File(path));
+  return "file-" + digest;
+}
 
 std::string PushPath(const PushOptions& options) {
   std::string query;
@@ -66,16 +76,16 @@ Status PushFile(Context& context, Client& client, const PushOptions& options, co
   RATCHET_ASSIGN(auto input, InputFile::Open(path));
   RATCHET_ASSIGN(RowFormat format, FormatOf(options, path, *input));
   std::string label = path == "-" ? "standard input" : std::filesystem::path(path).filename().string();
+  RATCHET_ASSIGN(std::string key, PushKey(options, path));
   const SystemClock& clock = context.clock;
-  std::int64_t started_us = clock.MonotonicUs();
+  std::int64_t started_us = clock.MonotonicUs(), started_at = clock.WallUs();
   TransferProgress progress(context.console, OneLine(label), input->SizeBytes(), started_us);
   auto source = [&](char* into, size_t most) -> Result<size_t> {
     auto length = input->Read(into, most);
     if (length && *length > 0) progress.Advance(static_cast<std::int64_t>(*length), clock.MonotonicUs());
     return length;
   };
-  auto body = client.Upload(PushPath(options), std::string(ContentTypeOf(format)), input->SizeBytes(), source,
-                            NewIdempotencyKey());
+  auto body = client.Upload(PushPath(options), std::string(ContentTypeOf(format)), input->SizeBytes(), source, key);
   progress.Finish();
   RATCHET_TRY(body);
   if (context.Json()) {
@@ -84,7 +94,11 @@ Status PushFile(Context& context, Client& client, const PushOptions& options, co
   }
   RATCHET_ASSIGN(Json version, DecodeAnswer(*body));
   double took_ms = static_cast<double>(clock.MonotonicUs() - started_us) / 1000;
-  if (!context.console.Quiet()) context.console.OutLine(PushedText(version, took_ms));
+  bool had_it = IntField(version, "created_at").value_or(started_at) < started_at;
+  std::string text = had_it ? fmt::format("{}@{} has this file already: nothing was added (--again adds its rows once more)",
+                                          TextField(version, "dataset"), ShownInt(IntField(version, "version")))
+                            : PushedText(version, took_ms);
+  if (!context.console.Quiet()) context.console.OutLine(text);
   return {};
 }
 
@@ -256,6 +270,7 @@ void AddPush(CLI::App& group, Context& context) {
   command->add_option("--format", options->format, "How the rows are written; needed for standard input")
       ->type_name("csv|jsonl|pack")
       ->check(OneOf({"csv", "jsonl", "pack"}));
+  command->add_flag("--again", options->again, "Add a file's rows once more though the dataset has them");
   command->add_option("--key", options->key, "The column that decides a row's split (default: the whole row)")
       ->type_name("COLUMN");
   command->add_option("--validation", options->validation, "Share of rows for validation, 0 to 1")

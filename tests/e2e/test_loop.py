@@ -167,3 +167,13 @@ def command_of(pid):
         return open(f"/proc/{pid}/cmdline").read()
     except OSError:
         return ""
+
+
+def test_a_push_that_is_repeated_adds_its_rows_once(ratchet, tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text(churn_csv(100))
+    ratchet.cli("dataset", "push", "customers", table, "--key", "id")
+    assert "already" in ratchet.cli("dataset", "push", "customers", table).stdout
+    assert ratchet.get("/api/v1/datasets/customers")["latest_version"] == 1
+    ratchet.cli("dataset", "push", "customers", table, "--again")
+    assert ratchet.get("/api/v1/datasets/customers")["latest_version"] == 2
