@@ -177,15 +177,6 @@ void ReadTrain(Section train, Faults& faults, TrainSpec& into) {
 
 void ReadTest(Section test, TestSpec& into) {
   into.metric = test.Text("metric", CheckMetricName);
-  Take(into.slices, test.Texts("slices", false, "[label]"));
-  for (size_t i = 0; i < into.slices.size(); ++i) {
-    std::string key = fmt::format("slices[{}]", i);
-    if (Status good = CheckColumn(into.slices[i]); !good)
-      test.Fault(key, good.error().subject + ": " + good.error().cause);
-    if (std::find(into.slices.begin(), into.slices.begin() + static_cast<std::ptrdiff_t>(i), into.slices[i]) !=
-        into.slices.begin() + static_cast<std::ptrdiff_t>(i))
-      test.Fault(key, fmt::format("names {} for the second time", Quoted(into.slices[i])));
-  }
 }
 
 void ReadGate(Section gate, GateSpec& into) {
@@ -214,7 +205,7 @@ Result<Spec> SpecFromTree(const YamlNode& tree) {
   if (root.Has("data")) ReadData(root.Child("data", {"dataset", "target", "split", "expect"}), faults, spec.data);
   if (root.Has("train"))
     ReadTrain(root.Child("train", {"recipe", "command", "params", "seed", "limits"}, {"sweep"}), faults, spec.train);
-  ReadTest(root.Child("test", {"metric", "slices"}, {"budgets"}), spec.test);
+  ReadTest(root.Child("test", {"metric"}, {"slices", "budgets"}), spec.test);
   ReadGate(root.Child("gate", {"better_by", "confidence", "baseline"}), spec.gate);
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
   spec.retrain.new_rows = root.Child("retrain", {"new_rows"}, {"schedule", "drift", "live_metric_below"})

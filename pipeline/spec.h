@@ -49,7 +49,6 @@ struct TrainSpec {
 
 struct TestSpec {
   std::optional<std::string> metric;               // none = the recipe's (or accuracy / mae by task)
-  std::vector<std::string> slices;
 };
 
 struct GateSpec {
@@ -78,7 +77,7 @@ struct Spec {
 };
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
-// fault found. Keys of PRODUCT.md that this version does not act on yet (sweep, by_time, budgets, watch, schedule, …) are refused
+// fault found. Keys of PRODUCT.md that this version does not act on yet (sweep, by_time, slices, budgets, watch, schedule, …) are refused
 // with a sentence that says so: nothing is silently ignored.
 Result<Spec> ParseSpec(std::string_view text);
 

@@ -66,7 +66,7 @@ nlohmann::json SpecToJson(const Spec& spec) {
                             {"attempts", limits.attempts}}}};
   if (spec.train.recipe) train["recipe"] = *spec.train.recipe;
   if (spec.train.command) train["command"] = *spec.train.command;
-  nlohmann::json test = {{"slices", spec.test.slices}}, retrain = nlohmann::json::object();
+  nlohmann::json test = nlohmann::json::object(), retrain = nlohmann::json::object();
   if (spec.test.metric) test["metric"] = *spec.test.metric;
   if (spec.retrain.new_rows) retrain["new_rows"] = *spec.retrain.new_rows;
   return {

@@ -33,7 +33,7 @@ train:
   limits: {cpus: 2, memory: 2GiB, time: 30m, disk: 500MB, attempts: 5}
 test:
   metric: accuracy
-  slices: [label]
+  # slices and budgets come later
 gate:
   better_by: 0.01
   confidence: 0.99
@@ -68,7 +68,6 @@ TEST(ParseSpec, ReadsEveryKey) {
   EXPECT_EQ(spec->train.limits.disk_bytes, 500'000'000);
   EXPECT_EQ(spec->train.limits.attempts, 5);
   EXPECT_EQ(spec->test.metric, "accuracy");
-  EXPECT_EQ(spec->test.slices, std::vector<std::string>{"label"});
   EXPECT_EQ(spec->gate.better_by, 0.01);
   EXPECT_EQ(spec->gate.confidence, 0.99);
   EXPECT_EQ(spec->gate.baseline, "majority");
@@ -81,7 +80,7 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
   EXPECT_EQ(
       SpecToJson(*spec).dump(),
       R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95},)"
-      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"test":{"slices":[]},)"
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"test":{},)"
       R"("train":{"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
       R"("recipe":"a.b","seed":0}})");
 }
@@ -155,9 +154,8 @@ const Fault kFaults[] = {
     {"time: 30m", "time: -5", "train.limits.time", 15, "a time from 1s to 30d"},
     {"attempts: 5", "attempts: 99999999999", "train.limits.attempts", 15, "from 1 to 100"},
     {"metric: accuracy", "metric: acuracy", "test.metric", 17, "Did you mean 'accuracy'?"},
-    {"slices: [label]", "slices: label", "test.slices", 18, "must be a list such as [label]"},
-    {"slices: [label]", "slices: [a, a]", "test.slices[1]", 18, "for the second time"},
-    {"slices: [label]", "budgets: {}", "test.budgets", 18, "not available in this version"},
+    {"metric: accuracy", "slices: [label]", "test.slices", 17, "not available in this version"},
+    {"metric: accuracy", "budgets: {}", "test.budgets", 17, "not available in this version"},
     {"better_by: 0.01", "better_by: -0.01", "gate.better_by", 20, "at least 0"},
     {"confidence: 0.99", "confidence: 2", "gate.confidence", 21, "0.5 to below 1"},
     {"baseline: majority", "baseline: majorty", "gate.baseline", 22, "did you mean 'majority'?"},
