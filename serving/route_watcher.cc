@@ -97,7 +97,7 @@ bool RouteWatcher::PollOnce() {
     last_complaint_ = answer.error().Message();
     spdlog::warn("{}; serving goes on with the routes held", last_complaint_);
   }
-  revision_ = 0;  // the control plane that comes back may count anew
+  revision_ = kNoTable;  // the control plane that comes back may count anew
   return false;
 }
 

@@ -24,6 +24,10 @@ struct WatcherOptions {
   std::uint64_t seed = 1;                   // of the jitter, so that many replicas do not ask in step
 };
 
+// The revision told by a replica that holds no table: no control plane's table has it, so the answer comes at once, also
+// from one that has no routes yet.
+inline constexpr std::int64_t kNoTable = -1;
+
 // Keeps the host as the control plane wants it: one thread polls for routes and applies them at once as far as their
 // versions are loaded, another loads what is missing, so that a rollback never waits behind a load. What is served is
 // kept in routes.json, from which a start without the control plane begins.
@@ -69,7 +73,7 @@ class RouteWatcher {
   std::uint64_t adopted_ = 0;   // counts adopted answers: there may be something to load
 
   std::mutex keep_mutex_;
-  std::int64_t revision_ = 0;  // poll thread only, as the next three
+  std::int64_t revision_ = kNoTable;  // poll thread only, as the next three
   int failures_ = 0;
   std::string last_complaint_;
   std::mt19937_64 random_;

@@ -234,6 +234,13 @@ TEST_F(RouteWatcherTest, BeginsWithKeptRoutesAndCacheWhenTheControlPlaneIsAway) 
   EXPECT_TRUE(Eventually([&] { return Live() == 2; }));
 }
 
+TEST_F(RouteWatcherTest, IsReadyAtOnceWhenThereAreNoRoutesYet) {
+  StartReplica();
+  watcher_->Start();
+  // The control plane's empty table has revision 0; it would hold a sync that told 0 for 20 s.
+  EXPECT_TRUE(Eventually([&] { return host_.Snapshot()->settled; }));
+}
+
 TEST_F(RouteWatcherTest, RefusesACorruptRoutesFile) {
   StartReplica();
   EXPECT_EQ(watcher_->AdoptKeptRoutes().error().code, ErrorCode::kNotFound);
