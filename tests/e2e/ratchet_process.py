@@ -1,5 +1,6 @@
 """A Ratchet of real processes in a folder of its own, and the shortest ways to talk to it."""
 
+import errno
 import json
 import os
 import signal
@@ -53,13 +54,63 @@ def alive(pid):
         return False
 
 
+class SmallDisk:
+    """A file system of its own for a data directory. It lies in a mount namespace of its own, which needs no root where the
+    kernel lets users make namespaces, and is gone when its keeper is. `inside` is its path for programs that are started by
+    `prefix`; `outside` is the same folder for everyone else."""
+
+    def __init__(self, folder, mebibytes):
+        self.inside = str(folder)
+        os.makedirs(self.inside)
+        script = f'mount -t tmpfs -o size={mebibytes}m tmpfs "$0" && echo mounted && exec cat'
+        self.keeper = subprocess.Popen(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, self.inside],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.mounted = self.keeper.stdout.readline() == "mounted\n"
+        self.why_not = "" if self.mounted else self.keeper.stderr.read().strip()
+        self.outside = f"/proc/{self.keeper.pid}/root{self.inside}"
+        self.prefix = ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", str(self.keeper.pid)]
+
+    def remount(self, options):
+        subprocess.run([*self.prefix, "mount", "-o", "remount," + options, self.inside], check=True)
+
+    def fill(self):
+        """Takes every block that is left; gives the file that holds them."""
+        path = os.path.join(self.outside, "filler")
+        with open(path, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 65536)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+        return path
+
+    def close(self):
+        self.keeper.stdin.close()
+        self.keeper.wait(timeout=60)
+
+
+def cpu_seconds(pid):
+    """What the process has used so far, in its own code and in the kernel's."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_kib(pid):
+    """The most memory that was resident at a time."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
 class Ratchet:
     """`start` again after `kill` continues on the same folder."""
 
-    def __init__(self, folder, *flags):
+    def __init__(self, folder, *flags, disk=None):
         self.folder = str(folder)
-        self.data = os.path.join(self.folder, "data")
-        self.flags = flags
+        self.data = os.path.join(disk.outside if disk else self.folder, "data")
+        self.command = [*(disk.prefix if disk else []), os.path.join(os.path.abspath(BIN), "ratchetd"),
+                        "--data", os.path.join(disk.inside, "data") if disk else self.data, *flags]
         self.process = None
         self.url = None
         self.listen = "127.0.0.1:0"  # a restart takes the port it had, as a user's would
@@ -71,8 +122,8 @@ class Ratchet:
             os.remove(address)
         with open(os.path.join(self.folder, "ratchetd.log"), "ab") as log:
             self.process = subprocess.Popen(
-                [os.path.join(BIN, "ratchetd"), "--data", self.data, "--listen", self.listen, "--serve-listen", "127.0.0.1:0",
-                 *self.flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                [*self.command, "--listen", self.listen, "--serve-listen", "127.0.0.1:0"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         wait_until(lambda: os.path.exists(address) or self.process.poll() is not None, "ratchetd listens")
         if self.process.poll() is not None:
             raise AssertionError("ratchetd did not start:\n" + self.read_log())
