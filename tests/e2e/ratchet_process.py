@@ -70,8 +70,8 @@ class SmallDisk:
         self.outside = f"/proc/{self.keeper.pid}/root{self.inside}"
         self.prefix = ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", str(self.keeper.pid)]
 
-    def remount(self, options):
-        subprocess.run([*self.prefix, "mount", "-o", "remount," + options, self.inside], check=True)
+    def make_read_only(self):
+        subprocess.run([*self.prefix, "mount", "-o", "remount,bind,ro", self.inside], check=True)
 
     def fill(self):
         """Takes every block that is left; gives the file that holds them."""

@@ -313,7 +313,7 @@ def test_a_run_goes_on_when_a_full_disk_has_room_again(tmp_path, small_disk):
 def test_a_read_only_data_directory_is_said_clearly(tmp_path, small_disk):
     ratchet = Ratchet(tmp_path, disk=small_disk).start()
     ratchet.stop()
-    small_disk.remount("ro")
+    small_disk.make_read_only()
     done = subprocess.run([*ratchet.command, "--listen", "127.0.0.1:0"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "read-only" in done.stderr.lower()
