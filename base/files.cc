@@ -16,6 +16,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool IsRegularFile(int fd) {
+  struct stat info {};
+  return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 Status SyncFolder(const std::string& folder) {
   int fd = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return FailErrno("open folder", folder, errno);
@@ -47,8 +52,13 @@ Status WriteAndSync(const std::string& path, std::string_view bytes) {
 }  // namespace
 
 Result<std::string> SystemFiles::Read(const std::string& path, std::uint64_t limit_bytes) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a pipe that somebody put there would hold the caller for ever.
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return FailErrno("read", path, errno);
+  if (!IsRegularFile(fd)) {
+    close(fd);
+    return Fail(ErrorCode::kInvalid, "read", path, "it is no regular file");
+  }
   std::string bytes;
   char buffer[65536];
   ssize_t got;

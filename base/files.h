@@ -15,7 +15,7 @@ class Files {
  public:
   virtual ~Files() = default;
 
-  // Whole content; kTooLarge beyond `limit_bytes`.
+  // Whole content of a regular file; kTooLarge beyond `limit_bytes`.
   virtual Result<std::string> Read(const std::string& path, std::uint64_t limit_bytes = 64u << 20) = 0;
   // All or nothing, durable on return: temporary name in the same folder, fsync, rename, fsync of the folder.
   virtual Status WriteAtomic(const std::string& path, std::string_view bytes) = 0;

@@ -44,9 +44,11 @@ std::unexpected<Error> Fail(ErrorCode code, std::string operation, std::string s
 
 std::unexpected<Error> FailErrno(std::string operation, std::string subject, int error_number) {
   std::string hint;
-  if (error_number == ENOSPC || error_number == EDQUOT) hint = "Free some space on that disk and try again";
+  bool full = error_number == ENOSPC || error_number == EDQUOT;
+  if (full) hint = "Free some space on that disk and try again";
   if (error_number == EACCES || error_number == EPERM || error_number == EROFS) hint = "Check who may write there";
-  return Fail(error_number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, std::move(operation), std::move(subject),
+  ErrorCode code = error_number == ENOENT ? ErrorCode::kNotFound : full ? ErrorCode::kUnavailable : ErrorCode::kIo;
+  return Fail(code, std::move(operation), std::move(subject),
               std::generic_category().message(error_number), std::move(hint));
 }
 

@@ -16,10 +16,10 @@ enum class ErrorCode {
   kDenied,       // not allowed
   kTooLarge,     // over a named limit
   kOverloaded,   // a queue or pool is full; try again later
-  kUnavailable,  // a part that is needed is not there right now; try again later
+  kUnavailable,  // a part that is needed is not there right now, or the disk is full; try again later
   kTimeout,      // did not end in the time given
   kCorrupt,      // bytes on disk or on the wire are not what they should be
-  kIo,           // the operating system refused: disk full, permission, …
+  kIo,           // the operating system refused: permission, a failing disk, …
   kInternal,     // a defect in Ratchet
 };
 
@@ -54,7 +54,7 @@ std::string_view ErrorCodeName(ErrorCode code);  // "not-found", as in problem t
 // Shorthands for the commonest shapes.
 std::unexpected<Error> Fail(ErrorCode code, std::string operation, std::string subject, std::string cause,
                             std::string hint = {});
-// From errno of a failed system call: ENOENT → kNotFound, all else → kIo.
+// From errno of a failed system call: ENOENT → kNotFound, ENOSPC and EDQUOT → kUnavailable, all else → kIo.
 std::unexpected<Error> FailErrno(std::string operation, std::string subject, int error_number);
 
 }  // namespace ratchet

@@ -57,13 +57,19 @@ Json SplitJson(const lake::SplitPolicy& policy) {
 
 // The dataset's own policy, or, for its first push, what the query asks for.
 Result<lake::SplitPolicy> PolicyFor(const std::optional<registry::Dataset>& dataset, const Request& request) {
-  if (dataset) return PolicyOf(dataset->split);
   lake::SplitPolicy policy;
-  policy.key = request.Query("key");
-  if (policy.key && policy.key->empty()) policy.key = std::nullopt;
-  RATCHET_ASSIGN(policy.validation, ShareQuery(request, "validation", policy.validation));
-  RATCHET_ASSIGN(policy.holdout, ShareQuery(request, "holdout", policy.holdout));
-  return policy;
+  if (dataset) {
+    RATCHET_ASSIGN(policy, PolicyOf(dataset->split));
+  }
+  lake::SplitPolicy asked = policy;
+  if (auto key = request.Query("key")) asked.key = key->empty() ? std::nullopt : key;
+  RATCHET_ASSIGN(asked.validation, ShareQuery(request, "validation", policy.validation));
+  RATCHET_ASSIGN(asked.holdout, ShareQuery(request, "holdout", policy.holdout));
+  if (dataset && asked != policy)
+    return Fail(ErrorCode::kConflict, "push to dataset", dataset->name,
+                "it is split by " + dataset->split.dump() + " for ever, not by " + SplitJson(asked).dump(),
+                "Leave key, validation and holdout out, or push to a dataset of another name");
+  return asked;
 }
 
 // The version that the next push builds on.

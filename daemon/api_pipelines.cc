@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/digest.h"
@@ -55,8 +57,20 @@ Result<SpecBody> ReadSpecBody(const Request& request) {
   return SpecBody{std::move(*text), std::move(files)};
 }
 
-// What the worker can train; empty until it is ready, and then nothing can be found wrong: it checks for itself later.
-Json RecipesOf(Api& api) { return api.worker().value("recipes", Json::array()); }
+constexpr auto kWorkerStartWait = std::chrono::seconds(10);
+constexpr auto kWorkerLookPause = std::chrono::milliseconds(20);
+
+// What the worker can train. One that is starting is waited for, within kWorkerStartWait; while it is down the list is
+// empty, and a step finds out for itself whether its recipe is there.
+Json RecipesOf(Api& api) {
+  const auto deadline = std::chrono::steady_clock::now() + kWorkerStartWait;
+  Json worker = api.worker();
+  while (worker.value("state", "") == "starting" && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kWorkerLookPause);
+    worker = api.worker();
+  }
+  return worker.value("recipes", Json::array());
+}
 
 Result<pipeline::Spec> CheckedSpec(Api& api, const std::string& text) {
   RATCHET_ASSIGN(pipeline::Spec spec, pipeline::ParseSpec(text));
@@ -68,10 +82,11 @@ Json SplitJson(const pipeline::SplitSpec& split) {
   return {{"validation", split.validation}, {"holdout", split.holdout}, {"key", split.key ? Json(*split.key) : Json()}};
 }
 
-// The dataset that a spec names comes into being with its first pipeline, unless its first push came before.
+// A spec that says how its dataset is split brings it into being, unless its first push came before; without, the first
+// push decides.
 Status EnsureDatasetOf(Db& db, std::int64_t now_us, const pipeline::Spec& spec) {
-  if (!spec.data.split && registry::GetDataset(db, spec.data.dataset)) return {};
-  const Json split = SplitJson(spec.data.split.value_or(pipeline::SplitSpec{}));
+  if (!spec.data.split) return {};
+  const Json split = SplitJson(*spec.data.split);
   auto dataset = registry::EnsureDataset(db, now_us, spec.data.dataset, split);
   if (dataset) return {};
   Error error = dataset.error();

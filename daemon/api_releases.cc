@@ -166,7 +166,7 @@ Result<Response> SyncReplica(Api& api, const Request& request) {
   RATCHET_ASSIGN(const Json body, ReadObject(request, {"revision", "models"}));
   const Json held = body.value("revision", Json(0));
   RATCHET_ASSIGN(auto models, ReadReplicaModels(body));
-  RATCHET_TRY(api.replicas.Report(id, std::move(models)));
+  RATCHET_ASSIGN(const std::uint64_t report, api.replicas.Report(id, std::move(models)));
   const std::int64_t deadline_us = api.clock.MonotonicUs() + kSyncHoldUs;
   for (;;) {
     const std::uint64_t seen = api.commits.count();
@@ -175,7 +175,7 @@ Result<Response> SyncReplica(Api& api, const Request& request) {
     if (Json(table->revision) != held || api.clock.MonotonicUs() >= deadline_us)
       return JsonResponse(RouteTableJson(*table));
     if (request.abandoned()) {
-      api.replicas.Detach(id);
+      api.replicas.Detach(id, report);
       return JsonResponse(RouteTableJson(*table));
     }
     api.commits.WaitPast(seen, 1000ms);

@@ -51,7 +51,7 @@ Result<const registry::Step*> StepOf(const registry::Run& run, const std::option
 // One open log file, read from its start. One thread.
 class LogFile {
  public:
-  explicit LogFile(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {}
+  explicit LogFile(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {}
   ~LogFile() {
     if (fd_ >= 0) close(fd_);
   }

@@ -1,13 +1,18 @@
 // ratchetd: builds the parts in order, runs the loop, takes them down in the opposite order.
 
 #include <malloc.h>
+#include <netdb.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -35,6 +40,7 @@ class Daemon {
 
   Status Start() {
     RATCHET_TRY(OpenDataDirectory());
+    RATCHET_TRY(CheckServeAddress());
     RATCHET_ASSIGN(store_, registry::Store::Open(data_ + "/registry.db", clock_));
     blobs_.emplace(files_, data_ + "/blobs/sha256");
     worker_.emplace(pipeline::ForkServerOptions{.program = settings_.worker_program,
@@ -49,6 +55,7 @@ class Daemon {
     loop_.emplace(*orchestrator_, *worker_, clock_);
     store_->OnCommit([this] { commits_.Raise(); });
     store_->OnCommit([this] { loop_->Wake(); });
+    if (!settings_.no_serve) replicas_.ExpectReplica();
     replicas_.OnReport([this] { loop_->Wake(); });
     RATCHET_TRY(StartHttp());
     if (!settings_.no_serve) StartServe();
@@ -63,6 +70,33 @@ class Daemon {
   }
 
  private:
+  // A data plane of another data directory on the same address would answer in this one's name.
+  Status CheckServeAddress() const {
+    if (settings_.no_serve || LockHolder(data_ + "/serve/lock") != 0) return {};
+    RATCHET_ASSIGN(const HostPort serve, ParseHostPort(settings_.serve_listen));
+    if (serve.port == 0) return {};
+    if (settings_.serve_listen == settings_.listen)
+      return Fail(ErrorCode::kInvalid, "listen on", settings_.serve_listen, "--listen and --serve-listen are the same");
+    return CheckFree(serve);
+  }
+
+  static Status CheckFree(const HostPort& address) {
+    addrinfo hints{.ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    addrinfo* found = nullptr;
+    if (getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return {};
+    const int probe = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int bound = bind(probe, found->ai_addr, found->ai_addrlen);
+    const int error_number = errno;
+    close(probe);
+    freeaddrinfo(found);
+    if (bound == 0) return {};
+    return Fail(ErrorCode::kConflict, "listen on", address.host + ":" + std::to_string(address.port),
+                error_number == EADDRINUSE ? "the port is taken by another program" : std::strerror(error_number),
+                "Stop that program or choose another port for predictions with --serve-listen");
+  }
+
   Status OpenDataDirectory() {
     std::error_code error;
     data_ = std::filesystem::absolute(settings_.data, error).lexically_normal().string();

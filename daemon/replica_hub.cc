@@ -5,24 +5,26 @@
 
 namespace ratchet::daemon {
 
-Status ReplicaHub::Report(const std::string& id, std::map<std::string, ReplicaModel> models) {
+Result<std::uint64_t> ReplicaHub::Report(const std::string& id, std::map<std::string, ReplicaModel> models) {
+  std::uint64_t report = 0;
   {
     std::lock_guard lock(mutex_);
     DropSilent();
     if (!replicas_.contains(id) && replicas_.size() >= kMaxReplicas)
       return Fail(ErrorCode::kOverloaded, "take in replica", id,
                   "there are " + std::to_string(kMaxReplicas) + " already", "Wait until some have gone");
-    replicas_[id] = {id, std::move(models), clock_.WallUs(), clock_.MonotonicUs(), true};
+    report = ++reports_;
+    replicas_[id] = {id, std::move(models), clock_.WallUs(), clock_.MonotonicUs(), true, report};
     changed_.notify_all();
   }
   listener_();
-  return {};
+  return report;
 }
 
-void ReplicaHub::Detach(const std::string& id) {
+void ReplicaHub::Detach(const std::string& id, std::uint64_t report) {
   std::lock_guard lock(mutex_);
   auto found = replicas_.find(id);
-  if (found != replicas_.end()) found->second.attached = false;
+  if (found != replicas_.end() && found->second.report == report) found->second.attached = false;
   changed_.notify_all();
 }
 
@@ -74,12 +76,14 @@ void ReplicaHub::DropSilent() {
 }
 
 std::string ReplicaHub::Behind(const std::string& model, std::int64_t epoch) const {
+  bool any = false;
   for (const auto& [id, replica] : replicas_) {
     if (!replica.attached) continue;
+    any = true;
     const auto state = replica.models.find(model);
     if (state == replica.models.end() || state->second.epoch < epoch) return id;
   }
-  return {};
+  return any || !expects_replica_ ? "" : "of this host (it is not attached)";
 }
 
 }  // namespace ratchet::daemon

@@ -83,7 +83,8 @@ void AddOptions(CLI::App& app, Settings& settings, std::string& config) {
       ->envname("RATCHET_ALLOW_UNSANDBOXED");
   app.add_flag("--no-serve", settings.no_serve, "Start no ratchet-serve of its own")->envname("RATCHET_NO_SERVE");
   Named(app.add_option("--plugins", settings.plugins, "Folder of plugins (default: beside the program)"),
-        "RATCHET_PLUGINS", "DIR");
+        "RATCHET_PLUGINS", "DIR")
+      ->check(CLI::ExistingDirectory);
   Named(app.add_option("--worker-program", settings.worker_program, "ratchet-worker (default: beside the program)"),
         "RATCHET_WORKER_PROGRAM", "FILE");
   Named(app.add_option("--serve-program", settings.serve_program, "ratchet-serve (default: beside the program)"),

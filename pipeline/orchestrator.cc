@@ -117,7 +117,7 @@ void Orchestrator::AdvanceRuns() {
     if (run.state == RunState::kQueued && !run.cancel_asked) {
       // One run of a pipeline at a time, and a cap over all; ids give the order.
       bool sibling = std::any_of(runs->begin(), runs->end(), [&](const Run& other) {
-        return other.id < run.id && other.pipeline == run.pipeline;
+        return other.pipeline == run.pipeline && (other.id < run.id || RunsNow(other));
       });
       if (sibling || active >= options_.max_active_runs) continue;
       ++active;
@@ -189,7 +189,12 @@ bool Orchestrator::Perform(const Run& run, const PollAttempt& action) {
   }
   auto result = ReadResult(files_, AttemptFolder(options_.data_dir, run.id, attempt.step, attempt.number));
   bool taken;
-  if (result && *result) {
+  if (!result) {
+    StepExit unreadable = status.exit;
+    unreadable.error_class = "internal";
+    unreadable.message = "its result cannot be read: " + result.error().Message();
+    taken = EndAttemptWithError(run, attempt, registry::AttemptState::kFailed, unreadable);
+  } else if (*result) {
     taken = TakeResult(run, attempt, **result, status.exit);
   } else if (status.kind == StepStatus::Kind::kUnknown) {
     StepExit lost{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
@@ -218,6 +223,11 @@ bool Orchestrator::Perform(const Run& run, const FailStep& action) {
 }
 
 bool Orchestrator::Perform(const Run& run, const StartRelease&) {
+  wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
+  // Another release of the model under way is waited for.
+  auto model = store_.Read([&](Db& db) { return registry::GetModel(db, run.model); });
+  if (!model) return Postpone(run, model.error());
+  if (model->loading) return false;
   Status begun = store_.Write([&](Db& db) -> Status {
     RATCHET_ASSIGN(registry::Version version, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
     RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, "release", StepState::kRunning));
@@ -228,13 +238,8 @@ bool Orchestrator::Perform(const Run& run, const StartRelease&) {
     if (!release) return std::unexpected(release.error());
     return {};
   });
-  wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
   if (begun) return false;
-  if (begun.error().code != ErrorCode::kConflict) return Postpone(run, begun.error());
-  // Another release under way is worth waiting for; a live version that has changed is not.
-  auto live = store_.Read([&](Db& db) { return registry::GetModel(db, run.model); });
-  if (live && live->loading) return false;
-  return FailRunStep(run, "release", begun.error());
+  return IsPassing(begun.error()) ? Postpone(run, begun.error()) : FailRunStep(run, "release", begun.error());
 }
 
 bool Orchestrator::Perform(const Run& run, const FollowRelease&) {
@@ -272,26 +277,42 @@ bool Orchestrator::FailRunStep(const Run& run, const std::string& step, const Er
 }
 
 bool Orchestrator::Perform(const Run& run, const EndRun& action) {
+  RATCHET_CHECK(registry::IsEnd(action.state));
   std::optional<Json> error = run.error;
   for (const registry::Step& step : run.steps)
     if (step.state == StepState::kFailed && !step.attempts.empty() && step.attempts.back().error)
       error = step.attempts.back().error;
-  std::string summary = SummaryOf(run, action.outcome);
-  if (action.state == RunState::kFailed && error) summary = error->value("message", summary);
+  RunState state = action.state;
+  std::string outcome = action.outcome;
+  if (outcome == "cancelled" && WentLive(run)) {
+    state = RunState::kSucceeded;  // the cancellation came too late
+    outcome = "promoted";
+  }
+  std::string summary = SummaryOf(run, outcome);
+  if (state == RunState::kFailed && error) summary = error->value("message", summary);
   Status ended = store_.Write([&](Db& db) -> Status {
-    if (run.state == RunState::kQueued && action.state != RunState::kCancelled)
+    if (run.state == RunState::kQueued && state != RunState::kCancelled)
       RATCHET_TRY(registry::StartRun(db, now_us_, run.id));
+    if (auto release = registry::ReleaseOfRun(db, run.id); release && !release->ended_at)
+      RATCHET_TRY(registry::AbortRelease(db, now_us_, release->id, "the run was " + outcome));
     for (const registry::Step& step : run.steps) {
       if (step.state == StepState::kPending)
         RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step.name, StepState::kSkipped));
       if (step.state == StepState::kRunning)
-        RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step.name, StepState::kCancelled));
+        RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step.name,
+                                       outcome == "promoted" ? StepState::kSucceeded : StepState::kCancelled));
     }
-    return registry::EndRun(db, now_us_, run.id, action.state, {.outcome = action.outcome, .summary = summary, .error = error});
+    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = error});
   });
   if (!ended) return Postpone(run, ended.error());
-  spdlog::info("run {} of {}: {}. {}", run.id, run.pipeline, action.outcome, summary);
+  spdlog::info("run {} of {}: {}. {}", run.id, run.pipeline, outcome, summary);
   return true;
+}
+
+bool Orchestrator::WentLive(const Run& run) {
+  auto release = store_.Read(
+      [&](Db& db) -> Result<std::optional<registry::Release>> { return registry::ReleaseOfRun(db, run.id); });
+  return release && *release && (*release)->state == registry::ReleaseState::kDone;
 }
 
 std::string Orchestrator::SummaryOf(const Run& run, const std::string& outcome) {

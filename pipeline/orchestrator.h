@@ -16,6 +16,11 @@
 
 namespace ratchet::pipeline {
 
+// Whether the same write or read may well succeed later: a full disk, a full queue.
+inline bool IsPassing(const Error& error) {
+  return error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kOverloaded;
+}
+
 struct OrchestratorOptions {
   std::string data_dir;           // absolute
   int max_active_runs = 2;        // beyond, runs wait queued
@@ -60,6 +65,7 @@ class Orchestrator {
                            const StepExit& exit);
   Result<registry::DecisionInput> Judge(const registry::Run& run);
   bool FailRunStep(const registry::Run& run, const std::string& step, const Error& error);
+  bool WentLive(const registry::Run& run);
   std::string SummaryOf(const registry::Run& run, const std::string& outcome);
   std::string MetricOf(const registry::Run& run, const Spec& spec, const registry::Json& manifest);
   // Logs an error of the loop itself and asks for another try later.

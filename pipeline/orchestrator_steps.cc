@@ -29,9 +29,10 @@ using registry::StepState;
 
 constexpr std::int64_t kScoreBatchRows = 65'536;
 
+// A folder itself: a trainer may have put a symbolic link in its place, to be led somewhere else by the next attempt.
 bool IsFolder(const std::string& path) {
   struct stat info {};
-  return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 // The newest checkpoint that an earlier attempt of the step left.
@@ -160,7 +161,7 @@ bool Orchestrator::TakeResult(const Run& run, const Attempt& attempt, const Json
     });
   }
   if (taken) return true;
-  if (taken.error().code == ErrorCode::kIo) return Postpone(run, taken.error());
+  if (IsPassing(taken.error())) return Postpone(run, taken.error());
   StepExit broken{.error_class = "internal", .message = "its result could not be taken in: " + taken.error().Message()};
   return EndAttemptWithError(run, attempt, AttemptState::kFailed, broken);
 }
@@ -216,7 +217,10 @@ Result<registry::DecisionInput> Orchestrator::Judge(const Run& run) {
 
 bool Orchestrator::Perform(const Run& run, const JudgeCandidate&) {
   auto decision = Judge(run);
-  if (!decision) return FailRunStep(run, "gate", decision.error());
+  if (!decision) {
+    if (IsPassing(decision.error())) return Postpone(run, decision.error());
+    return FailRunStep(run, "gate", decision.error());
+  }
   Status judged = store_.Write([&](Db& db) -> Status {
     const registry::Step* step = run.FindStep("gate");
     if (step->state == StepState::kPending)
@@ -226,7 +230,8 @@ bool Orchestrator::Perform(const Run& run, const JudgeCandidate&) {
     if (decision->verdict == "better") return {};
     return registry::MoveStep(db, now_us_, run.id, "release", StepState::kSkipped);
   });
-  return judged ? true : Postpone(run, judged.error());
+  if (judged) return true;
+  return IsPassing(judged.error()) ? Postpone(run, judged.error()) : FailRunStep(run, "gate", judged.error());
 }
 
 }  // namespace ratchet::pipeline

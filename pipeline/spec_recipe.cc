@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/names.h"
+#include "gate/metrics.h"
 #include "pipeline/spec_reader.h"
 
 namespace ratchet::pipeline {
@@ -74,6 +75,10 @@ Status CheckRecipe(const Spec& spec, const json& recipes, std::string_view text)
                            Suggestion(*spec.train.recipe, known), fmt::join(known, ", ")));
     return std::unexpected(faults.ToError());
   }
+  std::string task = recipe->value("task", std::string());
+  if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
+    faults.Add("test.metric", LineOf(text, {"test", "metric"}),
+               fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task, *spec.train.recipe, task));
   json params = recipe->value("params", json::array());
   for (const auto& [name, value] : spec.train.params.items()) {
     std::string path = "train.params." + name;

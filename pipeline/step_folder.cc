@@ -109,7 +109,11 @@ Result<std::optional<Json>> ReadResult(Files& files, const std::string& folder) 
 }
 
 std::optional<Json> LatestProgress(const std::string& folder) {
-  std::ifstream file(folder + "/progress.jsonl", std::ios::binary | std::ios::ate);
+  std::error_code ignored;
+  std::string path = folder + "/progress.jsonl";
+  // Only a regular file is opened: a pipe in its place would hold the caller.
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, ignored))) return std::nullopt;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return std::nullopt;
   std::streamoff size = file.tellg();
   std::streamoff start = std::max<std::streamoff>(0, size - kProgressTailBytes);

@@ -108,9 +108,10 @@ Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std
                       const DecisionInput& input) {
   RATCHET_ASSIGN(Version record, GetVersion(db, model, version));
   VersionState to = input.verdict == "better" ? VersionState::kPassed : VersionState::kRejected;
-  if (record.state != to && !MayMove(record.state, to))
+  bool released = record.shown_state != Name(record.state);  // live, previous or retired
+  if (released || (record.state != to && !MayMove(record.state, to)))
     return Fail(ErrorCode::kConflict, "record the decision on", model + "@" + std::to_string(version),
-                "it is " + std::string(Name(record.state)) + " already");
+                "it is " + record.shown_state + " already");
   db.Exec("UPDATE versions SET state = ?, score = ?, opponent = ?, opponent_kind = ?, opponent_version = ?, verdict = ?,"
           " decision_json = ?, scores = ? WHERE model = ? AND version = ?",
           Name(to), input.score, input.opponent, input.opponent_kind, input.opponent_version, input.verdict,

@@ -38,6 +38,7 @@ struct DecisionInput {
   std::string scores;       // SHA-256 of the scores pack
 };
 // Stores the gate's report and moves the version to passed (verdict better) or rejected. Notes the look at the holdout.
+// kConflict for a version that has been released or rejected: its decision stands.
 // Event decision, audit entry.
 Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std::int64_t version,
                       const DecisionInput& input);
@@ -59,6 +60,8 @@ Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& in
 // version is not the release's `from` any more.
 Result<Release> CommitRelease(Db& db, std::int64_t now_us, std::int64_t release);
 Status FailRelease(Db& db, std::int64_t now_us, std::int64_t release, const std::string& error);
+// Ends a release that is under way without a change of what is live. kConflict when it has ended.
+Status AbortRelease(Db& db, std::int64_t now_us, std::int64_t release, const std::string& why);
 void SetReleaseTook(Db& db, std::int64_t release, double took_ms);
 // Goes back to `to`, or to the previous version. To the previous one (which the replicas keep warm) it is done at once;
 // an older one is loaded first (state loading). A release under way is aborted. kConflict: nothing to go back to, or

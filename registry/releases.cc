@@ -143,6 +143,15 @@ Status FailRelease(Db& db, std::int64_t now_us, std::int64_t id, const std::stri
   return {};
 }
 
+Status AbortRelease(Db& db, std::int64_t now_us, std::int64_t id, const std::string& why) {
+  RATCHET_ASSIGN(Release release, GetRelease(db, id));
+  if (!MayMove(release.state, ReleaseState::kAborted))
+    return Fail(ErrorCode::kConflict, "abort release", std::to_string(id),
+                "it is " + std::string(Name(release.state)) + " already");
+  EndWithout(db, now_us, release, ReleaseState::kAborted, why);
+  return {};
+}
+
 void SetReleaseTook(Db& db, std::int64_t release, double took_ms) {
   db.Exec("UPDATE releases SET took_ms = ? WHERE id = ?", took_ms, release);
 }

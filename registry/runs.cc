@@ -5,6 +5,7 @@
 
 #include "registry/datasets.h"
 #include "registry/events.h"
+#include "registry/models.h"
 #include "registry/pipelines.h"
 
 namespace ratchet::registry {
@@ -79,6 +80,16 @@ Status MoveRun(Db& db, std::int64_t run, RunState to) {
   RATCHET_TRY(CheckMove(from, to, "run " + std::to_string(run)));
   db.Exec("UPDATE runs SET state = ? WHERE id = ?", Name(to), run);
   return {};
+}
+
+// A candidate that was rejected or has served is not judged again: its decision stands.
+Status CheckUndecided(Db& db, const Run& run) {
+  if (!run.candidate) return {};
+  RATCHET_ASSIGN(Version version, GetVersion(db, run.model, *run.candidate));
+  if (version.shown_state == "candidate" || version.shown_state == "passed") return {};
+  return Fail(ErrorCode::kConflict, "retry run", std::to_string(run.id),
+              "its candidate " + run.model + "@" + std::to_string(*run.candidate) + " is " + version.shown_state + " already",
+              "Start a new run with `ratchet run start " + run.pipeline + "`");
 }
 
 }  // namespace
@@ -237,6 +248,7 @@ Result<Run> RetryRun(Db& db, std::int64_t now_us, const std::string& actor, std:
     return Fail(ErrorCode::kConflict, "retry run", std::to_string(run),
                 "it is " + std::string(Name(record.state)) + "; only a failed or cancelled run can be retried",
                 "Start a new one with `ratchet run start " + record.pipeline + "`");
+  RATCHET_TRY(CheckUndecided(db, record));
   RATCHET_TRY(MoveRun(db, run, RunState::kQueued));
   db.Exec("UPDATE runs SET outcome = NULL, error_json = NULL, ended_at = NULL, cancel_asked = 0, summary = '',"
           " live_at_start = (SELECT live FROM models WHERE name = runs.model) WHERE id = ?", run);

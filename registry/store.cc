@@ -13,6 +13,9 @@ Error FromException(const SQLite::Exception& exception, std::string operation) {
   std::string hint;
   switch (exception.getErrorCode()) {
     case SQLITE_FULL:
+      code = ErrorCode::kUnavailable;
+      hint = "Free some space on the data directory's disk and try again";
+      break;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
@@ -132,6 +135,7 @@ void Store::WriterLoop() {
 void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
   std::vector<Status> outcomes(group.size());
   bool any_ok = false;
+  const std::int64_t commits_before = commits_;
   Status committed = Guarded("commit", [&]() -> Status {
     writer_db_->database().exec("BEGIN IMMEDIATE");
     for (size_t i = 0; i < group.size(); ++i) {
@@ -156,6 +160,8 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
     ++(outcomes[i] ? writes_ : failed_);
     group[i]->done.set_value(std::move(outcomes[i]));
   }
+  // Nobody is woken for what changed nothing: a listener that writes, and fails, would wake itself for ever.
+  if (commits_ == commits_before) return;
   for (const auto& listener : listeners_) listener();
 }
 

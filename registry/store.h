@@ -32,7 +32,7 @@ inline constexpr size_t kReaderLimit = 16;        // idle read connections kept
 // it must have no effect but on the database, and be quick.
 // Read: a read-only connection and one snapshot for the whole function.
 //
-// Both turn SQLite's exceptions into errors: kIo for a full or failing disk (nothing was written), kCorrupt for a
+// Both turn SQLite's exceptions into errors: kUnavailable for a full disk, kIo for a failing one (nothing was written), kCorrupt for a
 // damaged file, kOverloaded for a full queue, kInternal for the rest.
 class Store {
  public:

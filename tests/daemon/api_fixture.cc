@@ -13,6 +13,7 @@ const char kToysSpec[] =
     "model: toys\n"
     "data:\n"
     "  dataset: toys\n"
+    "  split: {key: id}\n"
     "  target: label\n"
     "train:\n"
     "  recipe: tabular.classifier\n"

@@ -220,7 +220,7 @@ TEST_F(ApiTest, RefusesBadSpecs) {
        "application/yaml",
        spec + "tets: {}\n",
        422,
-       {"\"errors\":[", "test", "\"line\":8"}},
+       {"\"errors\":[", "test", "\"line\":9"}},
       {"no section", "PUT", "/api/v1/pipelines/toys", "application/yaml", "model: toys\n", 422, {"data"}},
       {"wrong type",
        "PUT",
@@ -289,7 +289,7 @@ TEST_F(ApiTest, ChecksRecipesAgainstTheWorkers) {
        {"metric", "accuracy"},
        {"params", {{{"name", "epochs"}, {"type", "integer"}, {"default", 3}, {"min", 1}, {"max", 100}}}}}};
   const auto spec = [](const char* recipe, const char* params) {
-    return std::string("model: toys\ndata: {dataset: toys, target: label}\ntrain:\n  recipe: ") + recipe +
+    return std::string("model: toys\ndata: {dataset: toys, target: label, split: {key: id}}\ntrain:\n  recipe: ") + recipe +
            "\n  params: " + params + "\n";
   };
   RunAll({

@@ -16,12 +16,13 @@ TEST(ReplicaHub, WaitsForEveryAttachedReplica) {
   ReplicaHub hub(clock);
   EXPECT_TRUE(hub.WaitForEpoch("toys", 4, 0)) << "nobody serves, nobody is waited for";
   ASSERT_TRUE(hub.Report("a", Holding(4, {1})));
-  ASSERT_TRUE(hub.Report("b", Holding(3, {1})));
+  auto report = hub.Report("b", Holding(3, {1}));
+  ASSERT_TRUE(report);
   const Status behind = hub.WaitForEpoch("toys", 4, 1);
   ASSERT_FALSE(behind);
   EXPECT_EQ(behind.error().code, ErrorCode::kTimeout);
   EXPECT_EQ(behind.error().subject, "b");
-  hub.Detach("b");
+  hub.Detach("b", *report);
   EXPECT_TRUE(hub.WaitForEpoch("toys", 4, 0));
 }
 
@@ -56,6 +57,26 @@ TEST(ReplicaHub, RefusesReplicasWithoutEnd) {
   for (size_t i = 0; i < kMaxReplicas; ++i) ASSERT_TRUE(hub.Report(std::to_string(i), {}));
   EXPECT_FALSE(hub.Report("one more", {}));
   EXPECT_TRUE(hub.Report("0", {}));
+}
+
+TEST(ReplicaHub, ABrokenConnectionDoesNotDetachANewerReport) {
+  ManualClock clock;
+  ReplicaHub hub(clock);
+  auto broken = hub.Report("a", Holding(3, {1}));
+  ASSERT_TRUE(hub.Report("a", Holding(3, {1})));
+  hub.Detach("a", *broken);
+  EXPECT_FALSE(hub.Confirmed("toys", 4)) << "it is attached, and behind";
+}
+
+TEST(ReplicaHub, ConfirmsNothingBeforeAnExpectedReplicaIsThere) {
+  ManualClock clock;
+  ReplicaHub hub(clock);
+  EXPECT_TRUE(hub.Confirmed("toys", 1));
+  hub.ExpectReplica();
+  EXPECT_FALSE(hub.Confirmed("toys", 1));
+  EXPECT_FALSE(hub.WaitForEpoch("toys", 1, 10));
+  ASSERT_TRUE(hub.Report("a", Holding(1, {1})));
+  EXPECT_TRUE(hub.Confirmed("toys", 1));
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace {
 using registry::Db;
 using registry::Json;
 using registry::RunState;
+using registry::StepState;
 
 constexpr char kSpec[] = R"(
 model: sorter
@@ -251,6 +252,54 @@ TEST_F(OrchestratorTest, CancelKillsTheStepAndEndsTheRun) {
   Ticks();
   EXPECT_EQ(Read(id).state, RunState::kCancelled);
   EXPECT_TRUE(executor_.killed.contains("1/train-1"));
+}
+
+TEST_F(OrchestratorTest, ACancelledRunNeverGoesLive) {
+  serving_.state = {LoadState::Kind::kLoading, ""};
+  std::int64_t id = Submit();
+  Ticks();
+  ASSERT_EQ(Read(id).FindStep("release")->state, StepState::kRunning);
+  ASSERT_TRUE(store_->Write([&](Db& db) { return registry::AskCancel(db, 5, "t", id); }));
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kCancelled);
+  serving_.state = {LoadState::Kind::kReady, ""};
+  Ticks();
+  EXPECT_FALSE(Live());
+}
+
+TEST_F(OrchestratorTest, ACancellationThatComesTooLateLeavesTheRunPromoted) {
+  serving_.confirmed = false;
+  std::int64_t id = Submit();
+  Ticks(8);
+  ASSERT_EQ(Live(), 1);
+  ASSERT_TRUE(store_->Write([&](Db& db) { return registry::AskCancel(db, 5, "t", id); }));
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+  EXPECT_EQ(Live(), 1);
+}
+
+TEST_F(OrchestratorTest, ARetriedRunWaitsForAYoungerOneOfItsPipeline) {
+  executor_.script["train"] = FakeExecutor::Play::kUserError;
+  std::int64_t first = Submit();
+  Ticks();
+  executor_.script["train"] = FakeExecutor::Play::kHang;
+  std::int64_t second = Submit();
+  Ticks();
+  ASSERT_EQ(Read(second).state, RunState::kRunning);
+  ASSERT_TRUE(store_->Write([&](Db& db) { return registry::RetryRun(db, 5, "t", first); }));
+  Ticks();
+  EXPECT_EQ(Read(first).state, RunState::kQueued);
+}
+
+TEST_F(OrchestratorTest, ARejectedCandidateIsNotJudgedAgain) {
+  executor_.candidate_score = 0.5;
+  std::int64_t id = Submit();
+  Ticks();
+  ASSERT_EQ(Read(id).outcome, "rejected");
+  auto again = store_->Write([&](Db& db) {
+    return registry::RecordDecision(db, 9, "sorter", 1, {.report = Json::object(), .verdict = "better"});
+  });
+  EXPECT_EQ(again.error().code, ErrorCode::kConflict);
 }
 
 TEST_F(OrchestratorTest, StartsARetrainOnNewRows) {

@@ -394,7 +394,7 @@ TEST(ParseSeconds, ReadsUnitsAndRefusesTheRest) {
 }
 
 TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
-  json recipes = json::parse(R"([{"name":"vision.classifier","params":[
+  json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[
       {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]}])");
   auto with = [](const std::string& train) {
     return "model: m\ndata: {dataset: d, target: t}\ntrain:\n  " + train + "\n";
@@ -405,6 +405,7 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   };
   const Case cases[] = {
       {"recipe: vision.clasifier", "train.recipe", "did you mean 'vision.classifier'?", 4},
+      {"recipe: vision.classifier\ntest:\n  metric: rmse", "test.metric", "rmse is a metric for regression", 6},
       {"recipe: vision.classifier\n  params: {epoch: 3}", "train.params.epoch", "did you mean 'epochs'?", 5},
       {"recipe: vision.classifier\n  params: {epochs: 0}", "train.params.epochs", "from 1 to 1000, not '0'", 5},
       {"recipe: vision.classifier\n  params: {epochs: 1.5}", "train.params.epochs", "of type integer", 5},

@@ -92,6 +92,16 @@ TEST_F(StoreTest, TellsListenersAfterTheCommit) {
   EXPECT_GE(told, 1);
 }
 
+TEST_F(StoreTest, TellsNobodyOfAWriteThatFailed) {
+  std::atomic<int> told = 0;
+  store_->OnCommit([&] { ++told; });
+  for (int i = 0; i < 10; ++i)
+    EXPECT_FALSE(store_->Write([](Db&) -> Status { return Fail(ErrorCode::kConflict, "write", "test", "on purpose"); }));
+  ASSERT_TRUE(store_->Write([](Db& db) { return AddEvent(db, "x"); }));
+  while (told == 0) std::this_thread::yield();
+  EXPECT_EQ(told, 1);
+}
+
 TEST_F(StoreTest, SurvivesAFullDatabaseSoundly) {
   ASSERT_TRUE(store_->Write([](Db& db) -> Status {
     auto pages = db.database().execAndGet("PRAGMA page_count").getInt();
@@ -104,7 +114,7 @@ TEST_F(StoreTest, SurvivesAFullDatabaseSoundly) {
     return {};
   });
   ASSERT_FALSE(outcome);
-  EXPECT_EQ(outcome.error().code, ErrorCode::kIo);
+  EXPECT_EQ(outcome.error().code, ErrorCode::kUnavailable);
   EXPECT_TRUE(store_->Write([](Db& db) { return AddEvent(db, "small"); })) << "room is left for a small one";
   EXPECT_EQ(CountEvents(*store_), 1);
   auto sound = store_->Read([](Db& db) -> Result<std::string> {
