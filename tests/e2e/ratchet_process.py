@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 
 BUILD = os.environ.get("RATCHET_BUILD", os.path.join(os.path.dirname(__file__), "../../build/release"))
 BIN = os.path.join(BUILD, "bin")
@@ -32,6 +33,8 @@ def http(method, url, body=None, headers=None, timeout=60):
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         raise HttpError(error.code, error.read().decode("utf-8", "replace")) from None
+    except HTTPException as error:  # cut short: the server went away in the middle
+        raise ConnectionError(str(error)) from None
 
 
 def wait_until(condition, what, deadline_s=DEADLINE_S):
