@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -19,6 +20,7 @@
 #include <utility>
 
 #include "worker/process_watch.h"
+#include "worker/step_process.h"
 
 extern char** environ;
 
@@ -69,19 +71,35 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// Why a command was not started: a sandbox that cannot be shut, told in the log, or the errno of exec.
+struct LaunchFailure {
+  bool sandbox = false;
+  int why = 0;
+};
+
+[[noreturn]] void TellAndExit(int failure, const LaunchFailure& told) {
+  (void)!write(failure, &told, sizeof told);
+  _exit(127);
+}
+
 // The child's side: becomes the command, or tells by `failure` why it can't.
-[[noreturn]] void Become(char** argv, char** environment, pid_t parent, int output, int failure) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
+[[noreturn]] void Become(const CommandCall& call, char** argv, char** environment, pid_t parent, int output,
+                         int failure) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
+  if (const auto shut = NarrowToWork(call.means, call.sandbox); !shut) {
+    spdlog::error("{}", shut.error().Message());
+    TellAndExit(failure, {true, 0});
+  }
+  // After the sandbox: the kernel forgets the tie when a process changes its credentials in some ways. And by the path,
+  // so that the folder is the one that the sandbox shows.
+  DieWithParent(parent);
+  if (chdir(call.folder.c_str()) != 0) TellAndExit(failure, {true, errno});
   execvpe(argv[0], argv, environment);
-  const int why = errno;
-  (void)!write(failure, &why, sizeof why);
-  _exit(127);
+  TellAndExit(failure, {false, errno});
 }
 
 class CommandProcess {
@@ -120,7 +138,7 @@ Status CommandProcess::Open(const CommandCall& call, const std::string& fifo) {
   (void)unlink(fifo.c_str());
   if (mkfifo(fifo.c_str(), 0600) != 0) return FailErrno("make", fifo, errno);
   // Reading and writing, so that it never ends while the command opens and closes it.
-  const int opened = open(fifo.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  const int opened = open(fifo.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
   if (opened < 0) return FailErrno("open", fifo, errno);
   fifo_.Own(opened);
   RATCHET_TRY(MakePipe(output_, output_end_));
@@ -145,7 +163,7 @@ Status CommandProcess::Launch(const CommandCall& call, const std::string& fifo) 
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   pid_ = fork();
   if (pid_ == 0)
-    Become(const_cast<char**>(argv_pointers.data()), const_cast<char**>(environment_pointers.data()), parent,
+    Become(call, const_cast<char**>(argv_pointers.data()), const_cast<char**>(environment_pointers.data()), parent,
            output_end_.get(), failure_end_.get());
   output_end_.Close();
   failure_end_.Close();
@@ -158,15 +176,17 @@ std::expected<void, StepError> CommandProcess::Run(const CommandCall& call) {
   if (auto opened = Open(call, fifo); !opened) return std::unexpected(FromError(opened.error()));
   const int status = WaitForEnd();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  KillDescendants(getpid(), {});
-  while (waitpid(-1, nullptr, WNOHANG) > 0) continue;
+  const bool all_ended = EndAllChildren();
   PassOutput();
   PassProgress();
   (void)unlink(fifo.c_str());
-  int why = 0;
-  if (read(failure_.get(), &why, sizeof why) == sizeof why)
-    return UserFault(fmt::format("the trainer's program cannot be run: {}: {}", call.argv[0], strerror(why)),
+  if (!all_ended) return InternalFault("the processes that the trainer left behind cannot be ended");
+  LaunchFailure told;
+  if (read(failure_.get(), &told, sizeof told) == sizeof told) {
+    if (told.sandbox) return InternalFault("the trainer's sandbox cannot be shut; the log tells why");
+    return UserFault(fmt::format("the trainer's program cannot be run: {}: {}", call.argv[0], strerror(told.why)),
                      "Name a program of the PATH or one of the trainer's files (./train.sh) in train.command.");
+  }
   return Judge(call.argv[0], status);
 }
 
@@ -185,7 +205,7 @@ bool CommandProcess::HandleSignals() {
   signalfd_siginfo info;
   while (read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo != SIGTERM) continue;
-    KillDescendants(getpid(), {});
+    (void)EndAllChildren();
     _exit(1);
   }
   bool ended = false;

@@ -257,7 +257,7 @@ void ForkServer::Finish(size_t index, int status, const rusage& used) {
 void ForkServer::SweepOrphans() const {
   std::vector<pid_t> live;
   for (const auto& step : steps_) live.push_back(step->pid());
-  KillDescendants(getpid(), live);
+  if (!KillDescendants(getpid(), live)) spdlog::error("processes that a step left behind cannot be ended");
 }
 
 void ForkServer::Watch() {
@@ -298,7 +298,7 @@ void ForkServer::Flush() {
 
 void ForkServer::EndAll() {
   for (const auto& step : steps_) step->Kill(ErrorClass::kCancelled, "the worker ends");
-  KillDescendants(getpid(), {});
+  (void)KillDescendants(getpid(), {});
   const auto deadline_us = clock_.MonotonicUs() + kLastWaitUs;
   while (!steps_.empty() && clock_.MonotonicUs() < deadline_us) {
     pollfd polled{signal_fd_, POLLIN, 0};

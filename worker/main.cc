@@ -56,7 +56,7 @@ int RunCold(const Options& options, const PluginHost& plugins, SandboxMeans sand
   auto ready = SetUpProcess(*spec, {.parent = parent});
   if (ready) ready = EnterStepSandbox(*spec, sandbox, parent);
   if (!ready) return Complain(ready.error());
-  return RunStep(*spec, plugins, clock);
+  return RunStep(*spec, plugins, sandbox, clock);
 }
 
 int Serve(const Options& options, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
@@ -73,7 +73,7 @@ int Serve(const Options& options, const PluginHost& plugins, SandboxMeans sandbo
                   {"recipes", plugins.Describe()},
                   {"sandbox", SandboxMeansName(sandbox)},
                   {"torch", TorchVersion()}};
-  server.run_step = [&](const StepSpec& spec) { return RunStep(spec, plugins, clock); };
+  server.run_step = [&, sandbox](const StepSpec& spec) { return RunStep(spec, plugins, sandbox, clock); };
   return ServeSteps(server, clock);
 }
 

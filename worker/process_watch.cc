@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -32,12 +34,26 @@ std::string ReadProc(pid_t pid, const char* name) {
   return text;
 }
 
+// `fields`: what stat has from the third field on, the state; the number of threads is the twentieth.
+int ThreadCount(const std::string& fields) {
+  constexpr int kFieldsBefore = 17;
+  size_t at = 0;
+  for (int passed = 0; passed < kFieldsBefore; ++passed) {
+    at = fields.find(' ', at);
+    if (at == std::string::npos) return 0;
+    ++at;
+  }
+  return std::atoi(fields.c_str() + at);
+}
+
 // "12 (name) S 1 …": the name may hold anything, so the fields are looked for behind the last parenthesis.
 std::optional<ProcessEntry> ReadEntry(pid_t pid) {
   const auto stat = ReadProc(pid, "stat");
   const auto name_end = stat.rfind(')');
   if (name_end == std::string::npos || name_end + 4 >= stat.size()) return std::nullopt;
-  if (stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X') return std::nullopt;
+  const bool leader_ended = stat[name_end + 2] == 'Z' || stat[name_end + 2] == 'X';
+  // A first thread that has ended looks like a zombie while the others run on.
+  if (leader_ended && ThreadCount(stat.substr(name_end + 2)) <= 1) return std::nullopt;
   return ProcessEntry{pid, static_cast<pid_t>(std::atoi(stat.c_str() + name_end + 4))};
 }
 
@@ -118,18 +134,32 @@ std::uint64_t ProportionalBytes(const std::vector<pid_t>& pids) {
   return sum;
 }
 
-void KillDescendants(pid_t root, const std::vector<pid_t>& spare) {
+bool KillDescendants(pid_t root, const std::vector<pid_t>& spare) {
   constexpr int kMostRounds = 500;
   for (int round = 0; round < kMostRounds; ++round) {
     auto all = ListProcesses();
     std::erase_if(all, [&](const ProcessEntry& entry) { return std::ranges::find(spare, entry.pid) != spare.end(); });
     auto family = Descendants(all, root);
     std::erase(family, root);
-    if (family.empty()) return;
+    if (family.empty()) return true;
     for (const pid_t pid : family) kill(pid, SIGKILL);
     const timespec pause{0, 2'000'000};
     nanosleep(&pause, nullptr);
   }
+  return false;
+}
+
+bool EndAllChildren() {
+  constexpr int kMostRounds = 500;
+  for (int round = 0; round < kMostRounds; ++round) {
+    (void)KillDescendants(getpid(), {});
+    pid_t ended = 0;
+    while ((ended = waitpid(-1, nullptr, WNOHANG)) > 0) continue;
+    if (ended < 0 && errno == ECHILD) return true;
+    const timespec pause{0, 2'000'000};
+    nanosleep(&pause, nullptr);
+  }
+  return false;
 }
 
 std::uint64_t FolderBytes(const std::string& path) { return FolderBytesAt(AT_FDCWD, path.c_str(), 0); }

@@ -29,8 +29,13 @@ std::uint64_t ProportionalBytes(const std::vector<pid_t>& pids);
 
 // Kills every descendant of `root`, but not `root`, until none is left (at most ~1 s of tries). What a killed process
 // leaves behind is adopted by `root` if it is a subreaper, so that nobody escapes by becoming a daemon.
-// `spare`: children of `root` that are left alone with all they have.
-void KillDescendants(pid_t root, const std::vector<pid_t>& spare);
+// `spare`: children of `root` that are left alone with all they have. False when some were left after all tries.
+bool KillDescendants(pid_t root, const std::vector<pid_t>& spare);
+
+// Kills and reaps whatever descends from this process, which has to be a subreaper. True: the kernel says that it has
+// no child, so nothing of a command runs any more, nor can come back. False when that was not to be had in some
+// seconds.
+bool EndAllChildren();
 
 // Disk space that a folder takes, in blocks; links are not followed. Files that vanish meanwhile count nothing.
 std::uint64_t FolderBytes(const std::string& path);

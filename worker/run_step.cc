@@ -11,12 +11,12 @@ namespace {
 
 constexpr size_t kLoggedResultBytes = 2000;
 
-StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
   switch (spec.kind) {
     case StepKind::kValidate:
       return RunValidate(spec, plugins);
     case StepKind::kTrain:
-      return RunTrain(spec, plugins, clock);
+      return RunTrain(spec, plugins, sandbox, clock);
     case StepKind::kTest:
       return RunTest(spec, clock);
   }
@@ -36,9 +36,9 @@ bool SpeaksOfMemory(const std::string& message) {
          message.find("can't allocate memory") != std::string::npos;
 }
 
-StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
   try {
-    auto outcome = Dispatch(spec, plugins, clock);
+    auto outcome = Dispatch(spec, plugins, sandbox, clock);
     if (!outcome && outcome.error().error_class != ErrorClass::kOutOfMemory &&
         SpeaksOfMemory(outcome.error().message) && spec.command.empty())
       return OutOfMemory(spec, outcome.error().message);
@@ -58,10 +58,12 @@ StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, const Clock
 
 }  // namespace
 
-int RunStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+int RunStep(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
   at::set_num_threads(spec.limits.cpus);
-  const auto outcome = Guarded(spec, plugins, clock);
-  if (outcome) spdlog::info("succeeded: {}", outcome->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, kLoggedResultBytes));
+  const auto outcome = Guarded(spec, plugins, sandbox, clock);
+  if (outcome)
+    spdlog::info("succeeded: {}",
+                 outcome->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, kLoggedResultBytes));
   if (!outcome) spdlog::error("{}: {}", ErrorClassName(outcome.error().error_class), outcome.error().message);
   if (const auto written = WriteResult(spec.folder, outcome); !written) {
     spdlog::error("{}", written.error().Message());

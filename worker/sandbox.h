@@ -15,13 +15,19 @@
 //    /proc/PID/root and /proc/PID/fd of processes outside give nothing.
 //  - everything else can be read and executed, so a Python of the user's home works; but the folders above the data
 //    directory cannot be listed themselves.
-//  - written is only the own folder, /dev/shm and the usual device nodes. Not /tmp: it is nobody's quota. TMPDIR
-//    points into the own folder instead.
+//  - written is only the own folder and the usual device nodes. Not /tmp and not /dev/shm: they are nobody's quota.
+//    TMPDIR points into the own folder instead.
 //  - processes outside cannot be traced (ABI 1), signalled or reached by abstract sockets (ABI 6).
 // Landlock does not govern chmod, chown, utime and stat, nor truncate(2) before ABI 3.
 //
 // With a user and mount namespace (where there is no Landlock) the data directory is replaced by an empty one that
-// holds just the own folder and the listed paths; writing elsewhere is then left to the file permissions.
+// holds just the own folder and the listed paths, and /dev/shm is a small one of the step's own; writing elsewhere is
+// then left to the file permissions, and processes of the same user can be signalled.
+//
+// A trainer's command is shut in once more (NarrowToWork): of the step's folder it writes only what is made for it, so
+// what the daemon reads there (result.json, the bundle, the log) is the step's own word. It cannot trace the step's
+// process. Where it can signal it (Landlock before ABI 6, mount namespaces) it gains nothing: a step that is killed
+// leaves no result.json, and so has failed.
 //
 // Both: no new privileges, and a step of root keeps only the capabilities that concern file permissions.
 namespace ratchet::worker {
@@ -41,8 +47,22 @@ struct SandboxPlan {
   std::vector<std::string> read;  // files or folders; kNotFound if one is not there
 };
 
+// kDenied for a path of the plan that leads somewhere else than it says: below the data directory (named or resolved)
+// no part of it may be a symbolic link, and from outside none may lead into it. A trainer makes links in its
+// checkpoint.
+Status CheckPaths(const SandboxPlan& plan);
+
 // Shuts this process and all its descendants in, for good. The process must have one thread. Descriptors that are open
 // already keep their rights: close what must not be had.
 Status EnterSandbox(SandboxMeans means, const SandboxPlan& plan);
+
+struct CommandPlan {
+  std::string step_folder;            // of the sandbox that this process is in
+  std::vector<std::string> writable;  // folders of it that the command may write; no symbolic links
+};
+
+// A second, narrower sandbox within the first, by the same means: of the step's folder only `writable` is written any
+// more. For the process that becomes a trainer's command; one thread. Nothing with kNone.
+Status NarrowToWork(SandboxMeans means, const CommandPlan& plan);
 
 }  // namespace ratchet::worker

@@ -40,6 +40,7 @@ enum Right : std::uint64_t {
 constexpr std::uint64_t kAllOfAbi1 = (1u << 13) - 1;
 constexpr std::uint64_t kReading = kExecute | kReadFile | kReadDir;
 constexpr std::uint64_t kOwning = (kAllOfAbi1 | kRefer | kTruncate) & ~std::uint64_t{kMakeChar | kMakeBlock};
+constexpr std::uint64_t kWriting = (kAllOfAbi1 | kRefer | kTruncate) & ~kReading;
 constexpr std::uint64_t kRightsOfFiles = kExecute | kWriteFile | kReadFile | kTruncate;
 constexpr std::uint64_t kScopeAbstractSocket = 1u << 0, kScopeSignal = 1u << 1;
 
@@ -57,12 +58,13 @@ class Ruleset {
     if (fd_ >= 0) close(fd_);
   }
 
-  Status Create() {
+  // Everything that is not of `governed` stays as it was.
+  Status Create(std::uint64_t governed) {
     const int abi = LandlockAbi();
     RulesetAttr attr;
-    attr.handled_access_fs = kAllOfAbi1;
-    if (abi >= 2) attr.handled_access_fs |= kRefer;
-    if (abi >= 3) attr.handled_access_fs |= kTruncate;
+    attr.handled_access_fs = governed;
+    if (abi < 2) attr.handled_access_fs &= ~std::uint64_t{kRefer};
+    if (abi < 3) attr.handled_access_fs &= ~std::uint64_t{kTruncate};
     attr.scoped = abi >= 6 ? kScopeAbstractSocket | kScopeSignal : 0;
     const size_t size = abi >= 6 ? sizeof attr : sizeof attr.handled_access_fs;
     handled_ = attr.handled_access_fs;
@@ -72,7 +74,7 @@ class Ruleset {
   }
 
   // Grants `rights` to a file, or to a folder and all in it. A path that is not there or cannot be opened is kNotFound
-  // or kIo; a symbolic link at the end is not followed.
+  // or kIo, and so is a symbolic link: it is not followed.
   Status Allow(const std::string& path, std::uint64_t rights) const {
     PathRule rule;
     rule.fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -81,9 +83,12 @@ class Ruleset {
     int failed = fstat(rule.fd, &info);
     rule.allowed = rights & handled_ & (S_ISDIR(info.st_mode) ? ~std::uint64_t{0} : kRightsOfFiles);
     constexpr int kRulePathBeneath = 1;
-    if (failed == 0 && !S_ISLNK(info.st_mode))
+    int why = failed == 0 ? 0 : errno;
+    if (failed == 0 && S_ISLNK(info.st_mode)) failed = why = ELOOP;
+    if (failed == 0) {
       failed = static_cast<int>(syscall(SYS_landlock_add_rule, fd_, kRulePathBeneath, &rule, 0));
-    const int why = errno;
+      why = errno;
+    }
     close(rule.fd);
     if (failed != 0) return FailErrno("allow", path, why);
     return {};
@@ -121,16 +126,14 @@ void AllowAround(const Ruleset& ruleset, const std::string& folder, const std::v
   closedir(dir);
 }
 
-// Device nodes that programs take for granted, and those of GPUs. Raw disks are not among them, not even for reading.
-void AllowDevices(const Ruleset& ruleset, const std::vector<std::string>& hidden) {
+// Device nodes that programs take for granted, and those of GPUs. Raw disks are not among them, not even for reading,
+// nor is shared memory: what lies in /dev/shm is memory that no limit of the step would count.
+void AllowDevices(const Ruleset& ruleset) {
   for (const char* node : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
                            "/dev/ptmx", "/dev/kfd", "/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"})
     (void)ruleset.Allow(node, kReading | kWriteFile);
   for (const char* folder : {"/dev/dri", "/dev/pts", "/dev/nvidia-caps"})
     (void)ruleset.Allow(folder, kReading | kWriteFile);
-  // Shared memory, unless the data directory itself lies in it.
-  if (std::ranges::none_of(hidden, [](const std::string& one) { return IsUnder(one, "/dev/shm"); }))
-    (void)ruleset.Allow("/dev/shm", kOwning);
   for (int gpu = 0; gpu < 32; ++gpu) (void)ruleset.Allow("/dev/nvidia" + std::to_string(gpu), kReading | kWriteFile);
 }
 
@@ -150,7 +153,7 @@ int LandlockAbi() {
 
 Status EnterLandlock(const SandboxPlan& plan) {
   Ruleset ruleset;
-  RATCHET_TRY(ruleset.Create());
+  RATCHET_TRY(ruleset.Create(kAllOfAbi1 | kRefer | kTruncate));
   std::vector<std::string> hidden{"/dev"};
   if (!plan.data_dir.empty()) {
     RATCHET_ASSIGN(const auto data_dir, Resolve(plan.data_dir));
@@ -158,13 +161,22 @@ Status EnterLandlock(const SandboxPlan& plan) {
     for (auto& path : PathsOfFolder(data_dir, mountinfo)) hidden.push_back(std::move(path));
   }
   AllowAround(ruleset, "/", hidden);
-  AllowDevices(ruleset, hidden);
+  AllowDevices(ruleset);
   for (const auto& path : plan.read) {
     RATCHET_ASSIGN(const auto resolved, Resolve(path));
     RATCHET_TRY(ruleset.Allow(resolved, kReading));
   }
   RATCHET_ASSIGN(const auto own, Resolve(plan.own_folder));
   RATCHET_TRY(ruleset.Allow(own, kOwning));
+  return ruleset.Enforce();
+}
+
+// Reading stays as the first layer has it. The kernel lets a file be written only where every layer does.
+Status NarrowLandlock(const CommandPlan& plan) {
+  Ruleset ruleset;
+  RATCHET_TRY(ruleset.Create(kWriting));
+  AllowDevices(ruleset);
+  for (const auto& folder : plan.writable) RATCHET_TRY(ruleset.Allow(folder, kOwning & kWriting));
   return ruleset.Enforce();
 }
 

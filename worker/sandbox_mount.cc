@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,6 +29,14 @@ Status WriteText(const char* path, const std::string& text) {
   return {};
 }
 
+// What `path` has behind `folder` ("" or "/rest"), or nothing if it lies elsewhere.
+std::optional<std::string> Beneath(const std::string& path, const std::string& folder) {
+  if (folder == "/") return path == "/" ? "" : path;
+  if (path == folder) return "";
+  if (path.starts_with(folder + "/")) return path.substr(folder.size());
+  return std::nullopt;
+}
+
 // A path that shall stay visible, held by a descriptor while the folder above it is covered.
 struct Kept {
   std::string path;
@@ -39,11 +48,21 @@ struct Kept {
 Result<Kept> Hold(const std::string& path, bool writable) {
   std::array<char, PATH_MAX> resolved;
   if (realpath(path.c_str(), resolved.data()) == nullptr) return FailErrno("resolve", path, errno);
-  Kept kept{resolved.data(), open(resolved.data(), O_PATH | O_CLOEXEC), false, writable};
+  Kept kept{resolved.data(), open(resolved.data(), O_PATH | O_NOFOLLOW | O_CLOEXEC), false, writable};
   struct stat info {};
   if (kept.fd < 0 || fstat(kept.fd, &info) != 0) return FailErrno("open", path, errno);
   kept.folder = S_ISDIR(info.st_mode);
   return kept;
+}
+
+Status BindReadOnly(const std::string& path) {
+  struct statvfs now {};
+  if (statvfs(path.c_str(), &now) != 0) return FailErrno("look at", path, errno);
+  // A flag that the machine's administrator has set cannot be taken back, and so has to be repeated.
+  const unsigned long noexec = (now.f_flag & ST_NOEXEC) != 0 ? MS_NOEXEC : 0;
+  const unsigned long read_only = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | noexec;
+  if (mount(nullptr, path.c_str(), nullptr, read_only, nullptr) != 0) return FailErrno("make read-only", path, errno);
+  return {};
 }
 
 // Shows a held path at its old place, which lies in the covering file system now.
@@ -59,9 +78,15 @@ Status Show(const Kept& kept) {
   if (mount(source.c_str(), kept.path.c_str(), nullptr, MS_BIND, nullptr) != 0)
     return FailErrno("bind", kept.path, errno);
   close(kept.fd);
-  constexpr unsigned long kReadOnly = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV;
-  if (!kept.writable && mount(nullptr, kept.path.c_str(), nullptr, kReadOnly, nullptr) != 0)
-    return FailErrno("make read-only", kept.path, errno);
+  return kept.writable ? Status() : BindReadOnly(kept.path);
+}
+
+// Shared memory of the step's own, and little of it: no limit of the step counts what lies in the machine's.
+Status CoverSharedMemory(const std::string& data_dir) {
+  const std::string path = "/dev/shm";
+  if (Beneath(data_dir, path)) return {};  // what the step is given lies in it
+  if (mount("none", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64m,mode=1777") != 0 && errno != ENOENT)
+    return FailErrno("cover", path, errno);
   return {};
 }
 
@@ -105,14 +130,6 @@ std::vector<Mount> ReadMounts(const std::string& mountinfo) {
   return mounts;
 }
 
-// What `path` has behind `folder` ("" or "/rest"), or nothing if it lies elsewhere.
-std::optional<std::string> Beneath(const std::string& path, const std::string& folder) {
-  if (folder == "/") return path == "/" ? "" : path;
-  if (path == folder) return "";
-  if (path.starts_with(folder + "/")) return path.substr(folder.size());
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::vector<std::string> PathsOfFolder(const std::string& resolved, const std::string& mountinfo) {
@@ -136,7 +153,7 @@ std::vector<std::string> PathsOfFolder(const std::string& resolved, const std::s
 Status EnterMountNamespace(const SandboxPlan& plan) {
   RATCHET_ASSIGN(const auto mountinfo, SystemFiles().Read("/proc/self/mountinfo", 16u << 20));
   RATCHET_TRY(EnterNamespaces());
-  if (plan.data_dir.empty()) return {};
+  if (plan.data_dir.empty()) return CoverSharedMemory("");
   std::vector<Kept> kept;
   for (const auto& path : plan.read) {
     RATCHET_ASSIGN(kept.emplace_back(), Hold(path, false));
@@ -154,12 +171,28 @@ Status EnterMountNamespace(const SandboxPlan& plan) {
     else
       close(one.fd);
   }
+  RATCHET_TRY(CoverSharedMemory(data_dir.path));
   constexpr unsigned long kSealed = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV;
   if (mount(nullptr, data_dir.path.c_str(), nullptr, kSealed, nullptr) != 0)
     return FailErrno("seal", data_dir.path, errno);
   // The working folder may lie on what is covered now.
   if (chdir(plan.own_folder.c_str()) != 0) return FailErrno("enter", plan.own_folder, errno);
   return {};
+}
+
+// The folder is shown once more over itself, read-only, and what may be written is shown over that. In a namespace of
+// its own, so that the first layer's mounts, this one's among them, cannot be taken off by what runs inside.
+Status NarrowMounts(const CommandPlan& plan) {
+  RATCHET_TRY(EnterNamespaces());
+  const auto& folder = plan.step_folder;
+  for (const auto& path : plan.writable) {
+    struct stat info {};
+    if (lstat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return FailErrno("show", path, ENOTDIR);
+  }
+  if (mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) != 0) return FailErrno("bind", folder, errno);
+  for (const auto& path : plan.writable)
+    if (mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) return FailErrno("bind", path, errno);
+  return BindReadOnly(folder);
 }
 
 }  // namespace ratchet::worker

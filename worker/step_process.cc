@@ -77,6 +77,25 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// Into the work folder, from places that the sandbox hides.
+Status CopyCommandFiles(const StepSpec& spec) {
+  RATCHET_TRY(SystemFiles().MakeFolders(WorkFolder(spec)));
+  for (const auto& [name, source] : spec.command_files) {
+    const std::filesystem::path relative(name);
+    const bool inside = !name.empty() && !relative.is_absolute() &&
+                        std::ranges::none_of(relative, [](const auto& part) { return part == ".."; });
+    if (!inside) return Fail(ErrorCode::kInvalid, "copy", name, "a trainer's file must have a name within its folder");
+    const auto target = std::filesystem::path(WorkFolder(spec)) / relative;
+    std::error_code failed;
+    std::filesystem::create_directories(target.parent_path(), failed);
+    if (!failed) std::filesystem::copy_file(source, target, std::filesystem::copy_options::overwrite_existing, failed);
+    if (failed) return Fail(ErrorCode::kIo, "copy", source, failed.message());
+    // Blobs are read-only; a script among them may be run as a program.
+    if (chmod(target.c_str(), 0700) != 0) return FailErrno("make executable", target.string(), errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::uint64_t CpuSeconds(const StepLimits& limits) {
@@ -102,19 +121,7 @@ Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup) {
 }
 
 Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent) {
-  for (const auto& [name, source] : spec.command_files) {
-    const std::filesystem::path relative(name);
-    const bool inside = !name.empty() && !relative.is_absolute() &&
-                        std::ranges::none_of(relative, [](const auto& part) { return part == ".."; });
-    if (!inside) return Fail(ErrorCode::kInvalid, "copy", name, "a trainer's file must have a name within its folder");
-    const auto target = std::filesystem::path(spec.folder) / relative;
-    std::error_code failed;
-    std::filesystem::create_directories(target.parent_path(), failed);
-    if (!failed) std::filesystem::copy_file(source, target, std::filesystem::copy_options::overwrite_existing, failed);
-    if (failed) return Fail(ErrorCode::kIo, "copy", source, failed.message());
-    // Blobs are read-only; a script among them may be run as a program.
-    if (chmod(target.c_str(), 0700) != 0) return FailErrno("make executable", target.string(), errno);
-  }
+  RATCHET_TRY(CopyCommandFiles(spec));
   RATCHET_TRY(SystemFiles().MakeFolders(spec.folder + "/tmp"));
   setenv("TMPDIR", (spec.folder + "/tmp").c_str(), 1);
   SandboxPlan plan{spec.sandbox.data_dir, spec.folder, spec.sandbox.read};

@@ -24,7 +24,7 @@ struct ProcessSetup {
 // A child that is orphaned already ends here.
 Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup);
 
-// Copies the command's files into the folder (from places that the sandbox hides), then shuts the sandbox.
+// Copies the command's files into its work folder (from places that the sandbox hides), then shuts the sandbox.
 Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent);
 
 // CPU seconds a process may use: what the wall time allows on its cores, and a little.

@@ -116,6 +116,10 @@ StepSpec ReadSpec(const json& step) {
 
 }  // namespace
 
+std::string WorkFolder(const StepSpec& spec) { return spec.folder + "/work"; }
+
+std::string CheckpointFolder(const StepSpec& spec) { return spec.folder + "/checkpoint"; }
+
 Result<StepSpec> ParseStepSpec(const std::string& text) {
   try {
     return ReadSpec(json::parse(text));

@@ -66,6 +66,10 @@ struct StepSpec {
   StepSandbox sandbox;
 };
 
+// What a trainer's command may write: its working folder, made by EnterStepSandbox, and its checkpoint.
+std::string WorkFolder(const StepSpec& spec);
+std::string CheckpointFolder(const StepSpec& spec);
+
 inline constexpr std::uint64_t kMaxStepSpecBytes = 16u << 20;
 
 // Reads FOLDER/step.json. kInvalid names the key at fault; so does a spec that belongs to another folder, and one that

@@ -1,5 +1,4 @@
 #include <spdlog/fmt/fmt.h>
-#include <sys/stat.h>
 
 #include <filesystem>
 #include <map>
@@ -12,6 +11,7 @@
 #include "worker/command_process.h"
 #include "worker/process_watch.h"
 #include "worker/steps.h"
+#include "worker/trainer_output.h"
 
 namespace ratchet::worker {
 namespace {
@@ -63,7 +63,7 @@ StepOutcome TrainByRecipe(const StepSpec& spec, const sdk::Recipe& recipe, Progr
                         .seed = spec.seed,
                         .threads = spec.limits.cpus,
                         .work_folder = spec.folder + "/tmp",
-                        .checkpoint_folder = spec.folder + "/checkpoint",
+                        .checkpoint_folder = CheckpointFolder(spec),
                         .resume = spec.resume,
                         .model_path = ModelPath(spec),
                         .report = [&](const sdk::Progress& report) { progress.Report(report); }};
@@ -90,16 +90,19 @@ Result<std::string> OnePack(const std::vector<std::string>& packs, const std::st
   return merged;
 }
 
-Result<CommandCall> PrepareCommand(const StepSpec& spec) {
-  CommandCall call{spec.command, spec.folder, {}};
+Result<CommandCall> PrepareCommand(const StepSpec& spec, SandboxMeans sandbox) {
+  const auto work = WorkFolder(spec);
+  CommandCall call{
+      .argv = spec.command, .folder = work, .means = sandbox, .sandbox = {spec.folder, {work, CheckpointFolder(spec)}}};
   auto& variables = call.environment;
   RATCHET_ASSIGN(variables["RATCHET_TRAIN"], OnePack(spec.train, spec.folder + "/train.pack"));
   RATCHET_ASSIGN(variables["RATCHET_VALIDATION"], OnePack(spec.validation, spec.folder + "/validation.pack"));
-  RATCHET_TRY(SystemFiles().WriteAtomic(spec.folder + "/params.json", spec.params.dump(1) + "\n"));
-  RATCHET_TRY(SystemFiles().MakeFolders(spec.folder + "/out"));
-  variables["RATCHET_PARAMS"] = spec.folder + "/params.json";
-  variables["RATCHET_OUT"] = spec.folder + "/out";
-  variables["RATCHET_CHECKPOINT"] = spec.folder + "/checkpoint";
+  RATCHET_TRY(SystemFiles().WriteAtomic(work + "/params.json", spec.params.dump(1) + "\n"));
+  for (const char* name : {"/out", "/tmp"}) RATCHET_TRY(SystemFiles().MakeFolders(work + name));
+  variables["TMPDIR"] = work + "/tmp";
+  variables["RATCHET_PARAMS"] = work + "/params.json";
+  variables["RATCHET_OUT"] = work + "/out";
+  variables["RATCHET_CHECKPOINT"] = CheckpointFolder(spec);
   variables["RATCHET_RESUME"] = spec.resume.value_or("");
   variables["RATCHET_TARGET"] = spec.data.target;
   variables["RATCHET_KEY"] = spec.data.key;
@@ -109,22 +112,20 @@ Result<CommandCall> PrepareCommand(const StepSpec& spec) {
   return call;
 }
 
-std::expected<registry::Signature, StepError> CheckTrainerOutput(const StepSpec& spec) {
-  const auto out = spec.folder + "/out/";
-  for (const char* name : {"model.pt", "signature.json"}) {
-    struct stat info {};
-    if (lstat((out + name).c_str(), &info) != 0 || !S_ISREG(info.st_mode))
-      return UserFault(fmt::format("the trainer ended well but left no file {} in RATCHET_OUT", name),
-                       "Save the TorchScript module as model.pt and its description as signature.json there.");
-  }
+// Moves the trainer's model into the bundle and checks it there, against the signature that it came with. Nothing of
+// the trainer runs any more, so what is checked is what is sealed.
+std::expected<registry::Signature, StepError> TakeTrainerOutput(const StepSpec& spec) {
   const auto blame = [](const Error& error) {
     return std::unexpected(StepError{ErrorClass::kUser, "the trainer's bundle is not usable: " + error.Message(), ""});
   };
-  const auto text = SystemFiles().Read(out + "signature.json", registry::kMaxManifestBytes);
-  if (!text) return blame(text.error());
+  auto out = TrainerOutput::Open(WorkFolder(spec), "out");
+  if (!out) return std::unexpected(out.error());
+  const auto text = out->Read("signature.json", registry::kMaxManifestBytes);
+  if (!text) return std::unexpected(text.error());
+  if (auto moved = out->Move("model.pt", ModelPath(spec)); !moved) return std::unexpected(moved.error());
   auto signature = registry::ParseSignature(*text);
   if (!signature) return blame(signature.error());
-  if (const auto tried = TryModel(out + "model.pt", *signature, spec.train); !tried) return blame(tried.error());
+  if (const auto tried = TryModel(ModelPath(spec), *signature, spec.train); !tried) return blame(tried.error());
   return *signature;
 }
 
@@ -132,7 +133,7 @@ std::expected<registry::Signature, StepError> CheckTrainerOutput(const StepSpec&
 Result<std::map<std::string, std::string>> DigestFiles(const StepSpec& spec) {
   std::map<std::string, std::string> digests;
   for (const auto& [name, source] : spec.command_files) {
-    RATCHET_ASSIGN(digests[name], Sha256File(spec.folder + "/" + name));
+    RATCHET_ASSIGN(digests[name], Sha256File(WorkFolder(spec) + "/" + name));
   }
   return digests;
 }
@@ -151,13 +152,12 @@ StepError NameLimits(const StepSpec& spec, StepError error) {
   return error;
 }
 
-StepOutcome TrainByCommand(const StepSpec& spec, ProgressLog& progress) {
+StepOutcome TrainByCommand(const StepSpec& spec, SandboxMeans sandbox, ProgressLog& progress) {
   RATCHET_STEP_ASSIGN(const auto files, DigestFiles(spec));
-  RATCHET_STEP_ASSIGN(const auto call, PrepareCommand(spec));
+  RATCHET_STEP_ASSIGN(const auto call, PrepareCommand(spec, sandbox));
   if (auto ran = RunCommand(call, progress); !ran) return std::unexpected(NameLimits(spec, std::move(ran.error())));
-  auto signature = CheckTrainerOutput(spec);
+  auto signature = TakeTrainerOutput(spec);
   if (!signature) return std::unexpected(signature.error());
-  RATCHET_STEP_TRY(SystemFiles().Rename(spec.folder + "/out/model.pt", ModelPath(spec)));
   RATCHET_STEP_ASSIGN(const auto reader, lake::PackReader::Open(spec.train));
   const bool classifies = signature->task == registry::Task::kClassification;
   const auto metric = spec.metric.empty() ? (classifies ? "accuracy" : "mae") : spec.metric;
@@ -171,11 +171,11 @@ StepOutcome TrainByCommand(const StepSpec& spec, ProgressLog& progress) {
 
 }  // namespace
 
-StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
   ProgressLog progress(spec.folder, clock);
   for (const char* name : {"/bundle", "/checkpoint", "/tmp"})
     RATCHET_STEP_TRY(SystemFiles().MakeFolders(spec.folder + name));
-  if (spec.recipe.empty()) return TrainByCommand(spec, progress);
+  if (spec.recipe.empty()) return TrainByCommand(spec, sandbox, progress);
   const auto recipe = FindRecipe(spec, plugins);
   if (!recipe) return std::unexpected(recipe.error());
   return TrainByRecipe(spec, **recipe, progress);

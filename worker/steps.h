@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "worker/plugin_host.h"
+#include "worker/sandbox.h"
 #include "worker/step_error.h"
 #include "worker/step_spec.h"
 
@@ -14,8 +15,8 @@ StepOutcome RunValidate(const StepSpec& spec, const PluginHost& plugins);
 
 inline constexpr std::int64_t kMinTrainingRows = 10;
 
-// Trains by recipe or command and leaves the bundle in FOLDER/bundle/.
-StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, const Clock& clock);
+// Trains by recipe or command and leaves the bundle in FOLDER/bundle/. `sandbox`: what this process is shut in by.
+StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock);
 
 // Scores the candidate and its opponent (the live version, else the baseline) on the same rows of the holdout, and
 // leaves the scores in FOLDER/scores.pack.
@@ -25,7 +26,7 @@ StepOutcome RunTest(const StepSpec& spec, const Clock& clock);
 std::expected<const sdk::Recipe*, StepError> FindRecipe(const StepSpec& spec, const PluginHost& plugins);
 
 // Any step, to its result.json, whatever is thrown on the way. Gives the exit code of the process.
-int RunStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock);
+int RunStep(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock);
 
 // Has LibTorch do what it does once, so that the children need not; starts no threads.
 void WarmTorch();

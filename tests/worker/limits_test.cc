@@ -110,14 +110,14 @@ TEST_F(Limits, IsOverItsQuotaWhenOneFileGrowsTooLarge) {
   const auto exited = folder_.Run(worker_);
   const auto told = exited["class"].is_null() ? Class() : exited["class"].get<std::string>();
   EXPECT_EQ(told, "disk_quota");
-  EXPECT_LE(std::filesystem::file_size(folder_.path() + "/big"), 32u << 20);
+  EXPECT_LE(std::filesystem::file_size(folder_.path() + "/work/big"), 32u << 20);
 }
 
 TEST_F(Limits, CannotWriteBesideItsFolder) {
   folder_.TrainBy("echo x > /tmp/ratchet-escape-$$ && echo escaped; echo $TMPDIR; mktemp; exit 1\n");
   (void)folder_.Run(worker_);
   EXPECT_EQ(folder_.Read("log").find("escaped"), std::string::npos);
-  EXPECT_THAT(folder_.Read("log"), HasSubstr(folder_.path() + "/tmp/tmp."));
+  EXPECT_THAT(folder_.Read("log"), HasSubstr(folder_.path() + "/work/tmp/tmp."));
 }
 
 TEST_F(Limits, TimesOutWhenATrainerNeverEnds) {
@@ -141,7 +141,7 @@ TEST_F(Limits, EndsTheDaemonsThatATrainerLeavesBehind) {
       "while [ ! -e go ]; do :; done; exit 1\n");
   ASSERT_EQ(folder_.Start(worker_)["event"], "started");
   const pid_t daemon = std::stoi(folder_.AwaitLine());
-  folder_.AddFile(folder_.path() + "/go", "");
+  folder_.AddFile(folder_.path() + "/work/go", "");
   EXPECT_EQ(worker_.Await("exited")["exit_code"], 1);
   EXPECT_TRUE(AwaitDeath(daemon));
 }

@@ -51,7 +51,7 @@ class Ender final : public Recipe {
     if (how == "page_by_page") EatMemory();
     if (how == "progress") {
       input.report({.phase = "train", .epoch = 1, .of = 3, .loss = 0.5});
-      const int fifo = open("ready.fifo", O_WRONLY | O_CLOEXEC);
+      const int fifo = open("work/ready.fifo", O_WRONLY | O_CLOEXEC);
       (void)!write(fifo, "reported\n", 9);
     }
     return Fail(ErrorCode::kInvalid, "train", "probe.ender", "it was asked to fail");

@@ -73,11 +73,11 @@ TEST_F(CommandTraining, GivesTheTrainerWhatTheContractSays) {
   folder_.step["inputs"]["validation"] = {folder_.AddPack("validation", ToySchema(), ToyRows(3))};
   folder_.step["params"] = {{"depth", 3}};
   Run("env > environment; cat $RATCHET_PARAMS > params.seen; ls -l $RATCHET_VALIDATION >/dev/null || exit 9; exit 1\n");
-  const auto environment = folder_.Read("environment");
+  const auto environment = folder_.Read("work/environment");
   EXPECT_THAT(environment, HasSubstr("RATCHET_TRAIN=" + folder_.path() + "/train.pack"));
   EXPECT_THAT(environment, HasSubstr("RATCHET_VALIDATION=" + folder_.data_dir() + "/blobs/validation"));
   EXPECT_THAT(environment, HasSubstr("\nPATH="));
-  EXPECT_EQ(json::parse(folder_.Read("params.seen"))["depth"], 3);
+  EXPECT_EQ(json::parse(folder_.Read("work/params.seen"))["depth"], 3);
   EXPECT_THAT(folder_.Result()["error"]["message"].get<std::string>(), HasSubstr("exit code 1"));
   const auto merged = lake::PackReader::Open({folder_.path() + "/train.pack"});
   ASSERT_TRUE(merged.has_value()) << merged.error().Message();
@@ -117,6 +117,46 @@ TEST_F(CommandTraining, BlamesAGarbageModel) {
 TEST_F(CommandTraining, BlamesAModelThatIsALink) {
   Run("ln -s /etc/passwd $RATCHET_OUT/model.pt && cp made.json $RATCHET_OUT/signature.json\n");
   ExpectBlamed("model.pt");
+}
+
+TEST_F(CommandTraining, BlamesAModelThatIsAFifo) {
+  Run("mkfifo $RATCHET_OUT/model.pt && cp made.json $RATCHET_OUT/signature.json\n");
+  ExpectBlamed("model.pt");
+}
+
+TEST_F(CommandTraining, BlamesASignatureThatIsAFifo) {
+  Run("mkfifo $RATCHET_OUT/signature.json && cp made.pt $RATCHET_OUT/model.pt\n");
+  ExpectBlamed("signature.json");
+}
+
+TEST_F(CommandTraining, BlamesAModelWithASecondName) {
+  Run("ln made.pt $RATCHET_OUT/model.pt && cp made.json $RATCHET_OUT/signature.json\n");
+  ExpectBlamed("hard link");
+}
+
+TEST_F(CommandTraining, BlamesAnOutputFolderThatIsALink) {
+  Run("mkdir else && cp made.pt else/model.pt && cp made.json else/signature.json\n"
+      "rmdir $RATCHET_OUT && ln -s $PWD/else $RATCHET_OUT\n");
+  ExpectBlamed("RATCHET_OUT");
+}
+
+// The first thread ends, which makes the process look like a zombie, while another writes on.
+TEST_F(CommandTraining, EndsAProcessWhoseFirstThreadHasEnded) {
+  Run("cat > late.py <<'END'\n"
+      "import ctypes, os, threading, time\n"
+      "def late():\n"
+      "    open('late.ready', 'w').close()\n"
+      "    while True:\n"
+      "        open(os.environ['RATCHET_OUT'] + '/model.pt', 'w').close()\n"
+      "threading.Thread(target=late).start()\n"
+      "ctypes.CDLL(None).syscall(60, 0)\n"
+      "END\n"
+      "setsid /usr/bin/python3 late.py &\n"
+      "while [ ! -e late.ready ]; do :; done; exit 1\n");
+  const auto before = std::filesystem::last_write_time(folder_.path() + "/work/out/model.pt");
+  EXPECT_EQ(exited_["exit_code"], 1) << folder_.Result();
+  EXPECT_THAT(folder_.Result()["error"]["message"].get<std::string>(), HasSubstr("exit code 1"));
+  EXPECT_EQ(std::filesystem::last_write_time(folder_.path() + "/work/out/model.pt"), before);
 }
 
 TEST_F(CommandTraining, BlamesAGarbageSignature) {
@@ -160,7 +200,7 @@ TEST_F(CommandTraining, KeepsItsFilesInItsFolder) {
   folder_.step["command_files"]["../escaped"] = folder_.AddFile(folder_.root() + "/x", "x");
   Run();
   EXPECT_EQ(folder_.Result()["outcome"], "failed");
-  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/../escaped"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/escaped"));
 }
 
 class Validation : public ::testing::Test {

@@ -190,7 +190,8 @@ bool StepFolder::Has(const std::string& name) const { return fs::exists(step_ + 
 json StepFolder::Result() const { return Has("result.json") ? json::parse(Read("result.json")) : json(); }
 
 void StepFolder::MakeFifo() {
-  const auto path = step_ + "/ready.fifo";
+  fs::create_directories(step_ + "/work");
+  const auto path = step_ + "/work/ready.fifo";
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   fifo_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
 }

@@ -64,7 +64,7 @@ class StepFolder {
   std::string Read(const std::string& name) const;
   bool Has(const std::string& name) const;
 
-  // A fifo in the step's folder: what a trainer writes into it is how a test knows that it has come that far.
+  // A fifo, work/ready.fifo of the step's folder: what a trainer writes into it is how a test knows that it has come that far.
   void MakeFifo();
   std::string AwaitLine() const;
 
