@@ -86,6 +86,7 @@ class HttpProtocol::Engine final : public httplib::Server {
           Problem(response.status, response.status == 414 ? "The request's address is over the limit of 8 KiB."
                                                           : "This is no well-formed HTTP/1.1 request.");
       response.set_content(problem.body, problem.content_type.c_str());
+      response.set_header("Connection", "close");
     });
   }
   ~Engine() override { svr_sock_ = INVALID_SOCKET; }
@@ -100,7 +101,8 @@ class HttpProtocol::Engine final : public httplib::Server {
       request.headers.erase("Accept-Encoding");  // a compressed stream would hold back what should be seen at once
     });
     current_ = nullptr;
-    return served && !closed && !current.body_left;
+    // What follows a request that the library refused cannot be told from its rest: it is never read as a new one.
+    return served && !closed && !current.body_left && current.understood;
   }
 
  private:
@@ -109,6 +111,7 @@ class HttpProtocol::Engine final : public httplib::Server {
     Connection& connection;
     const RequestHead head;
     bool body_left;
+    bool understood = false;
   };
 
   // The library's entry point took the addresses from the stream in 0.11 and takes them as arguments in 0.18.
@@ -129,6 +132,7 @@ class HttpProtocol::Engine final : public httplib::Server {
     arrival.request.method = in.method;
     arrival.request.path = in.target;
     for (const auto& [name, value] : in.headers) arrival.request.headers.emplace(name, value);
+    current_->understood = true;
     Response answer = answer_(arrival);
     current_->body_left = arrival.body_left;
     if (arrival.body_left) answer.headers.emplace_back("Connection", "close");

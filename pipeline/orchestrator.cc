@@ -202,7 +202,7 @@ bool Orchestrator::Perform(const Run& run, const PollAttempt& action) {
   } else {
     taken = EndAttemptWithError(run, attempt, registry::AttemptState::kFailed, status.exit);
   }
-  executor_.Forget(id);
+  if (taken) executor_.Forget(id);  // else its end is still to be written down
   return taken;
 }
 

@@ -99,6 +99,14 @@ TEST_F(HttpServerTest, ServesSeveralRequestsOnOneConnection) {
   EXPECT_EQ(client.Read().body, "three||body");
 }
 
+TEST_F(HttpServerTest, ReadsNothingAfterARequestItCouldNotUnderstand) {
+  Start();
+  RawClient client(port());
+  client.Send("GET /echo/a HTTP/9.9\r\nHost: localhost\r\n\r\nGET /echo/b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.Read().status, 400);
+  EXPECT_TRUE(client.ReadsEnd());
+}
+
 TEST_F(HttpServerTest, AnswersHeadWithoutABody) {
   Start();
   RawClient client(port());
