@@ -10,7 +10,7 @@ test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3-torch python3-
 
 # Debian 12's default Boost is 1.74; the 1.81 beside it is what the house is built with.
 boost_package() {
-  if apt-cache show libboost1.81-dev >/dev/null 2>&1; then echo libboost1.81-dev; else echo libboost-dev; fi
+  if apt-cache policy libboost1.81-dev | grep -q 'Candidate: [0-9]'; then echo libboost1.81-dev; else echo libboost-dev; fi
 }
 
 is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }

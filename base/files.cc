@@ -104,9 +104,9 @@ Status SystemFiles::Link(const std::string& from, const std::string& to) {
 
 Status SystemFiles::MakeFolders(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path, error);
+  bool made = fs::create_directories(path, error);
   if (error) return FailErrno("make folder", path, error.value());
-  return {};
+  return made ? SyncFolder(fs::path(path).parent_path().string()) : Status{};
 }
 
 Status SystemFiles::RemoveAll(const std::string& path) {

@@ -25,7 +25,7 @@ class Files {
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   // Makes `to` a second name of the file `from` (a hard link) and fsyncs its folder; fine if `to` is there.
   virtual Status Link(const std::string& from, const std::string& to) = 0;
-  // Makes the folder and its parents; fine if it is there.
+  // Makes the folder and its parents, and fsyncs the one it is in; fine if it is there.
   virtual Status MakeFolders(const std::string& path) = 0;
   // Removes a file or a whole folder; fine if it is not there.
   virtual Status RemoveAll(const std::string& path) = 0;

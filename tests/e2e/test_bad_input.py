@@ -196,7 +196,7 @@ BAD_TRAINERS = [
     ("never ends", '["sleep", "1000"]', "2s", "timeout", ""),
     ("writes a bundle that does not load", '["sh", "-c", "echo junk > $RATCHET_OUT/model.pt; echo {} > $RATCHET_OUT/signature.json"]',
      "60s", "user", ""),
-    ("writes nothing", '["true"]', "60s", "user", "model.pt"),
+    ("writes nothing", '["true"]', "60s", "user", "RATCHET_OUT"),
     ("is not there", '["no-such-program"]', "60s", "user", "no-such-program"),
 ]
 
