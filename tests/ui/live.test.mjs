@@ -47,6 +47,23 @@ describe('Live', () => {
     await finish(page);
   });
 
+  test('Run, keeps the progress it heard when the run is fetched again', async () => {
+    const page = await openRun(11);
+    const fetches = () => api.requests.filter((request) => request.path === '/api/v1/runs/11').length;
+    api.progress(11, 'train', { at: Date.now() * 1000, epoch: 3, of: 3, step: 440, steps: 880, loss: 0.1234 });
+    await page.getByText('0.1234').waitFor();
+    const before = fetches();
+    const answered = page.waitForResponse((response) => new URL(response.url()).pathname === '/api/v1/runs/11');
+    api.emit('step.state', { run: 11, data: { step: 'train', state: 'running' } });
+    await (await answered).finished();
+    assert.ok(fetches() > before);
+    // Two frames: the page has drawn what it fetched.
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    assert.equal(await page.getByText('0.1234').count(), 1);
+    assert.equal(await page.getByRole('progressbar', { name: 'Progress of train' }).getAttribute('aria-valuenow'), '83');
+    await finish(page);
+  });
+
   test('Run, follows the log to its end until the reader scrolls away', async () => {
     const page = await openRun(11);
     const log = page.getByLabel('Log text of train');
