@@ -3,28 +3,22 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "pipeline/triggers.h"
-#include "registry/datasets.h"
-#include "registry/models.h"
-#include "registry/pipelines.h"
-#include "registry/runs.h"
+#include "pipeline/orchestrator_run.h"
+#include "pipeline/run_queue.h"
 
 namespace ratchet::pipeline {
 namespace {
 
-using registry::Attempt;
 using registry::Db;
 using registry::Json;
 using registry::Run;
 using registry::RunState;
+using registry::RunWork;
+using registry::Step;
 using registry::StepState;
 
-constexpr std::int64_t kIdleTickUs = 5'000'000;   // nothing under way
-constexpr std::int64_t kBusyTickUs = 500'000;     // steps running: their ends wake the loop earlier
-constexpr std::int64_t kWaitingTickUs = 50'000;   // waiting for the executor or for replicas
-constexpr int kMaxActionsPerRun = 16;             // in one tick
-
-bool RunsNow(const Run& run) { return run.state == RunState::kRunning; }
+constexpr int kMaxRoundsPerRun = 64;   // in one tick
+constexpr int kMaxQueueLook = 1'000;   // queued runs looked at in one tick
 
 }  // namespace
 
@@ -38,48 +32,17 @@ std::int64_t Orchestrator::Tick() {
   wake_us_ = now_us_ + kIdleTickUs;
   FireTriggers();
   FollowReleases();
+  BeginQueued();
   AdvanceRuns();
   return wake_us_;
 }
 
-void Orchestrator::FireTriggers() {
-  struct Due {
-    std::string pipeline;
-    Json spec;
-    Trigger trigger;
-  };
-  auto due = store_.Read([&](Db& db) -> Result<std::vector<Due>> {
-    std::vector<Due> found;
-    std::optional<std::string> after;
-    do {
-      auto page = registry::ListPipelines(db, registry::kMaxPage, after);
-      for (const registry::Pipeline& pipeline : page.items) {
-        auto spec = SpecFromJson(pipeline.spec);
-        if (!spec || !spec->retrain.new_rows) continue;
-        auto dataset = registry::GetDataset(db, pipeline.dataset);
-        if (!dataset || dataset->latest_version == 0) continue;
-        TriggerFacts facts{.new_rows = spec->retrain.new_rows, .rows_now = dataset->rows.Total()};
-        if (auto last = registry::LastRun(db, pipeline.name)) {
-          facts.run_active = !registry::IsEnd(last->state);
-          auto used = registry::GetDatasetVersion(db, last->dataset, last->dataset_version);
-          if (used && last->dataset == pipeline.dataset) facts.rows_at_last_run = used->rows.Total();
-        }
-        if (auto trigger = DueTrigger(facts)) found.push_back({pipeline.name, pipeline.spec, *trigger});
-      }
-      after = page.next;
-    } while (after);
-    return found;
-  });
-  if (!due) return spdlog::error("{}", due.error().Message()), void();
-  for (const Due& item : *due) {
-    auto run = store_.Write([&](Db& db) {
-      return registry::CreateRun(db, now_us_, {.pipeline = item.pipeline,
-                                               .reason = {{"kind", item.trigger.kind}, {"detail", item.trigger.detail}},
-                                               .overrides = Json::object(), .spec = item.spec});
-    });
-    if (run) spdlog::info("run {} of {} starts: {}", run->id, item.pipeline, item.trigger.detail);
-    else spdlog::error("{}", run.error().Message());
-  }
+void Orchestrator::WakeAt(std::int64_t at_us) { wake_us_ = std::min(wake_us_, at_us); }
+
+bool Orchestrator::Postpone(const Run& run, const Error& error) {
+  spdlog::error("run {}: {}", run.id, error.Message());
+  WakeAt(now_us_ + kBusyTickUs);
+  return false;
 }
 
 void Orchestrator::FollowReleases() {
@@ -94,7 +57,7 @@ void Orchestrator::FollowReleases() {
                                              std::to_string(options_.load_timeout_us / 1'000'000) + " s"};
     Status done;
     if (state.kind == LoadState::Kind::kLoading) {
-      wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
+      WakeAt(now_us_ + kWaitingTickUs);
     } else if (state.kind == LoadState::Kind::kFailed) {
       done = store_.Write([&](Db& db) { return registry::FailRelease(db, now_us_, release.id, state.cause); });
     } else {
@@ -109,179 +72,122 @@ void Orchestrator::FollowReleases() {
   }
 }
 
+void Orchestrator::BeginQueued() {
+  auto facts = store_.Read([&](Db& db) -> Result<QueueFacts> {
+    QueueFacts found{.queued = registry::QueuedRuns(db, kMaxQueueLook), .running = {}, .last_begun = {}, .free_places = 0};
+    if (found.queued.empty()) return found;
+    for (const std::string& pipeline : registry::RunningPipelines(db)) found.running.insert(pipeline);
+    found.free_places = options_.max_active_runs - static_cast<std::int64_t>(found.running.size());
+    for (const registry::QueuedRun& run : found.queued)
+      if (!found.last_begun.contains(run.pipeline)) found.last_begun[run.pipeline] = registry::LastBegunAt(db, run.pipeline);
+    return found;
+  });
+  if (!facts) return spdlog::error("{}", facts.error().Message()), void();
+  for (std::int64_t id : NextToBegin(*facts)) {
+    Status begun = store_.Write([&](Db& db) { return registry::StartRun(db, now_us_, id); });
+    if (!begun) spdlog::error("{}", begun.error().Message());
+  }
+}
+
+void Orchestrator::CountCpus(const std::vector<RunWork>& runs) {
+  cpus_taken_ = 0;
+  for (const RunWork& work : runs) {
+    auto spec = SpecOf(work.run.id);
+    for (const Step& step : work.open)
+      if (spec && !step.attempts.empty() && step.attempts.back().state == registry::AttemptState::kRunning)
+        cpus_taken_ += WorkOf(**spec, step).limits.cpus;
+  }
+}
+
 void Orchestrator::AdvanceRuns() {
-  auto runs = store_.Read([](Db& db) -> Result<std::vector<Run>> { return registry::ActiveRuns(db); });
+  auto runs = store_.Read([](Db& db) -> Result<std::vector<RunWork>> { return registry::RunningRuns(db); });
   if (!runs) return spdlog::error("{}", runs.error().Message()), void();
-  auto active = std::count_if(runs->begin(), runs->end(), RunsNow);
-  for (const Run& run : *runs) {
-    if (run.state == RunState::kQueued && !run.cancel_asked) {
-      // One run of a pipeline at a time, and a cap over all; ids give the order.
-      bool sibling = std::any_of(runs->begin(), runs->end(), [&](const Run& other) {
-        return other.pipeline == run.pipeline && (other.id < run.id || RunsNow(other));
-      });
-      if (sibling || active >= options_.max_active_runs) continue;
-      ++active;
-    }
-    std::int64_t id = run.id;
-    Run current = run;
-    for (int i = 0; i < kMaxActionsPerRun && Advance(current); ++i) {
-      auto again = store_.Read([&](Db& db) { return registry::GetRun(db, id); });
-      if (!again || registry::IsEnd(again->state)) {
-        wake_us_ = now_us_;  // a queued one may follow
-        break;
-      }
-      current = std::move(*again);
-    }
+  std::erase_if(run_specs_, [&](const auto& entry) {
+    return std::ranges::none_of(*runs, [&](const RunWork& work) { return work.run.id == entry.first; });
+  });
+  if (runs->empty()) stopping_.clear();
+  CountCpus(*runs);
+  // The run that was begun first has the first choice, but the turn goes round with the free processors.
+  for (RunWork& work : *runs) Advance(std::move(work));
+}
+
+void Orchestrator::Advance(RunWork work) {
+  const std::int64_t id = work.run.id;
+  auto spec = SpecOf(id);
+  if (!spec) {
+    Postpone(work.run, spec.error());
+    return;
   }
+  Context at{std::move(work), *spec};
+  for (int round = 0; round < kMaxRoundsPerRun; ++round) {
+    if (at.spec->train.sweep && at.spec->train.sweep->prune == Sweep::Prune::kAsha) PruneTrials(at);
+    auto policy = [&](const Step& step) {
+      const WorkSpec& own = pipeline::WorkOf(*at.spec, step);
+      return AttemptPolicy{.attempts = own.limits.attempts, .retry = own.retry, .seed = own.seed};
+    };
+    bool changed = false;
+    for (const RunAction& action : NextActions(at.work, policy, now_us_))
+      changed = std::visit([&](const auto& what) { return Perform(at, what); }, action) || changed;
+    if (!changed) return;
+    auto again = store_.Read([&](Db& db) { return registry::WorkOf(db, id); });
+    if (!again || registry::IsEnd(again->run.state)) break;
+    at.work = std::move(*again);
+  }
+  WakeAt(now_us_);  // there may be more to do, or a queued run may follow
 }
 
-bool Orchestrator::Advance(const Run& run) {
-  int attempts = run.spec.contains("train") ? run.spec["train"]["limits"].value("attempts", 3) : 3;
-  return std::visit([&](const auto& action) { return Perform(run, action); }, NextAction(run, attempts, now_us_));
+Result<Orchestrator::SpecPtr> Orchestrator::SpecOf(std::int64_t run) {
+  if (auto known = run_specs_.find(run); known != run_specs_.end()) return known->second;
+  RATCHET_ASSIGN(Run record, store_.Read([&](Db& db) { return registry::GetRun(db, run); }));
+  RATCHET_ASSIGN(Spec spec, SpecFromJson(record.spec));
+  return run_specs_[run] = std::make_shared<const Spec>(std::move(spec));
 }
 
-bool Orchestrator::Postpone(const Run& run, const Error& error) {
-  spdlog::error("run {}: {}", run.id, error.Message());
-  wake_us_ = std::min(wake_us_, now_us_ + kBusyTickUs);
+bool Orchestrator::Perform(Context&, const WaitUntil& action) {
+  WakeAt(action.at_us);
   return false;
 }
 
-bool Orchestrator::Perform(const Run& run, const BeginRun&) {
-  Status begun = store_.Write([&](Db& db) { return registry::StartRun(db, now_us_, run.id); });
-  return begun ? true : Postpone(run, begun.error());
-}
-
-bool Orchestrator::Perform(const Run&, const WaitUntil& action) {
-  wake_us_ = std::min(wake_us_, action.at_us);
-  return false;
-}
-
-bool Orchestrator::Perform(const Run& run, const StartAttempt& action) {
-  if (!executor_.Ready()) {
-    wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
-    return false;
-  }
-  auto attempt = store_.Write([&](Db& db) { return registry::StartAttempt(db, now_us_, run.id, action.step); });
-  if (!attempt) return Postpone(run, attempt.error());
-  auto step = PrepareStep(run, *attempt);
-  if (!step) {
-    StepExit exit{.error_class = "internal", .message = step.error().Message(), .hint = step.error().hint};
-    return EndAttemptWithError(run, *attempt, registry::AttemptState::kFailed, exit);
-  }
-  // A step that could not be started is found lost at the next look, and tried again.
-  Status started = executor_.Start(AttemptId(run.id, attempt->step, attempt->number), step->at("folder"));
-  wake_us_ = std::min(wake_us_, now_us_ + kBusyTickUs);
-  return started ? false : Postpone(run, started.error());
-}
-
-bool Orchestrator::Perform(const Run& run, const PollAttempt& action) {
-  const Attempt& attempt = action.attempt;
-  std::string id = AttemptId(run.id, attempt.step, attempt.number);
-  StepStatus status = executor_.Poll(id);
-  wake_us_ = std::min(wake_us_, now_us_ + kBusyTickUs);
-  if (status.kind == StepStatus::Kind::kRunning) {
-    if (status.pid && !attempt.pid)
-      store_.Write([&](Db& db) -> Status {
-        registry::SetAttemptPid(db, run.id, attempt.step, attempt.number, *status.pid);
-        return {};
-      });
-    return false;
-  }
-  auto result = ReadResult(files_, AttemptFolder(options_.data_dir, run.id, attempt.step, attempt.number));
-  bool taken;
-  if (!result) {
-    StepExit unreadable = status.exit;
-    unreadable.error_class = "internal";
-    unreadable.message = "its result cannot be read: " + result.error().Message();
-    taken = EndAttemptWithError(run, attempt, registry::AttemptState::kFailed, unreadable);
-  } else if (*result) {
-    taken = TakeResult(run, attempt, **result, status.exit);
-  } else if (status.kind == StepStatus::Kind::kUnknown) {
-    StepExit lost{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
-    taken = EndAttemptWithError(run, attempt, registry::AttemptState::kLost, lost);
-  } else {
-    taken = EndAttemptWithError(run, attempt, registry::AttemptState::kFailed, status.exit);
-  }
-  if (taken) executor_.Forget(id);  // else its end is still to be written down
-  return taken;
-}
-
-bool Orchestrator::Perform(const Run& run, const CancelAttempt& action) {
-  const Attempt& attempt = action.attempt;
-  executor_.Kill(AttemptId(run.id, attempt.step, attempt.number), "cancelled", "the run was cancelled");
-  StepExit cancelled{.error_class = "cancelled", .message = "the run was cancelled"};
-  bool ended = EndAttemptWithError(run, attempt, registry::AttemptState::kCancelled, cancelled);
-  Status moved = store_.Write(
-      [&](Db& db) { return registry::MoveStep(db, now_us_, run.id, attempt.step, StepState::kCancelled); });
-  return ended && moved ? true : Postpone(run, moved ? Error{.operation = "cancel"} : moved.error());
-}
-
-bool Orchestrator::Perform(const Run& run, const FailStep& action) {
-  Status moved = store_.Write(
-      [&](Db& db) { return registry::MoveStep(db, now_us_, run.id, action.step, StepState::kFailed); });
-  return moved ? true : Postpone(run, moved.error());
-}
-
-bool Orchestrator::Perform(const Run& run, const StartRelease&) {
-  wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
-  // Another release of the model under way is waited for.
-  auto model = store_.Read([&](Db& db) { return registry::GetModel(db, run.model); });
-  if (!model) return Postpone(run, model.error());
-  if (model->loading) return false;
-  Status begun = store_.Write([&](Db& db) -> Status {
-    RATCHET_ASSIGN(registry::Version version, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
-    RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, "release", StepState::kRunning));
-    auto release = registry::BeginRelease(
-        db, now_us_, {.model = run.model, .to = version.version, .kind = registry::ReleaseKind::kPromote,
-                      .actor = "gate", .reason = version.decision ? version.decision->value("reason", "") : "",
-                      .run = run.id, .expected_live = version.opponent_version});
-    if (!release) return std::unexpected(release.error());
+bool Orchestrator::Perform(Context& at, const FailStep& action) {
+  const Step* step = at.Find(action.step);
+  Status moved = store_.Write([&](Db& db) -> Status {
+    RATCHET_TRY(registry::MoveStep(db, now_us_, at.run().id, action.step, StepState::kFailed));
+    // A failed trial leaves the others; that none is left is found when the best is to be picked.
+    if (step == nullptr || step->kind != "trial") registry::NoteError(db, at.run().id, action.error);
     return {};
   });
-  if (begun) return false;
-  return IsPassing(begun.error()) ? Postpone(run, begun.error()) : FailRunStep(run, "release", begun.error());
+  return moved ? true : Postpone(at.run(), moved.error());
 }
 
-bool Orchestrator::Perform(const Run& run, const FollowRelease&) {
-  auto release = store_.Read(
-      [&](Db& db) -> Result<std::optional<registry::Release>> { return registry::ReleaseOfRun(db, run.id); });
-  if (!release) return Postpone(run, release.error());
-  wake_us_ = std::min(wake_us_, now_us_ + kWaitingTickUs);
-  if (!*release || !(*release)->ended_at) return false;
-  if ((*release)->state == registry::ReleaseState::kDone) {
-    // Who waited for the run finds the version served.
-    bool late = now_us_ - *(*release)->ended_at > options_.confirm_timeout_us;
-    if (!late && !serving_.Confirmed(run.model, (*release)->epoch.value_or(0))) return false;
-    Status moved = store_.Write(
-        [&](Db& db) { return registry::MoveStep(db, now_us_, run.id, "release", StepState::kSucceeded); });
-    return moved ? true : Postpone(run, moved.error());
-  }
-  return FailRunStep(run, "release", Error{.code = ErrorCode::kConflict, .operation = "release",
-                                           .subject = run.model + "@" + std::to_string((*release)->to),
-                                           .cause = (*release)->error.value_or("it did not go through"),
-                                           .hint = "`ratchet run retry " + std::to_string(run.id) + "`", .field = {}});
-}
-
-bool Orchestrator::FailRunStep(const Run& run, const std::string& step, const Error& error) {
-  bool user = error.code == ErrorCode::kConflict || error.code == ErrorCode::kInvalid;
+bool Orchestrator::FailRunStep(const Context& at, const std::string& step, const Error& error) {
+  const bool user = error.code == ErrorCode::kConflict || error.code == ErrorCode::kInvalid;
+  const Step* record = at.Find(step);
   Status failed = store_.Write([&](Db& db) -> Status {
-    const registry::Step* record = run.FindStep(step);
     if (record != nullptr && record->state == StepState::kPending)
-      RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step, StepState::kRunning));
-    RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step, StepState::kFailed));
-    db.Exec("UPDATE runs SET error_json = ? WHERE id = ?",
-            Json{{"class", user ? "user" : "internal"}, {"message", error.Message()}, {"hint", error.hint}}, run.id);
+      RATCHET_TRY(registry::MoveStep(db, now_us_, at.run().id, step, StepState::kRunning));
+    RATCHET_TRY(registry::MoveStep(db, now_us_, at.run().id, step, StepState::kFailed));
+    registry::NoteError(db, at.run().id,
+                        Json{{"class", user ? "user" : "internal"}, {"message", error.Message()}, {"hint", error.hint}});
     return {};
   });
-  return failed ? true : Postpone(run, failed.error());
+  return failed ? true : Postpone(at.run(), failed.error());
 }
 
-bool Orchestrator::Perform(const Run& run, const EndRun& action) {
+// Ends the steps that are still open, in the order of the graph.
+static Status CloseSteps(Db& db, std::int64_t now_us, std::int64_t run, const std::string& outcome) {
+  RATCHET_ASSIGN(Run record, registry::GetRun(db, run));
+  for (const Step& step : record.steps) {
+    if (step.state == StepState::kPending) RATCHET_TRY(registry::MoveStep(db, now_us, run, step.name, StepState::kSkipped));
+    if (step.state == StepState::kRunning)
+      RATCHET_TRY(registry::MoveStep(db, now_us, run, step.name,
+                                     outcome == "promoted" ? StepState::kSucceeded : StepState::kCancelled));
+  }
+  return {};
+}
+
+bool Orchestrator::Perform(Context& at, const EndRun& action) {
   RATCHET_CHECK(registry::IsEnd(action.state));
-  std::optional<Json> error = run.error;
-  for (const registry::Step& step : run.steps)
-    if (step.state == StepState::kFailed && !step.attempts.empty() && step.attempts.back().error)
-      error = step.attempts.back().error;
+  const Run& run = at.run();
   RunState state = action.state;
   std::string outcome = action.outcome;
   if (outcome == "cancelled" && WentLive(run)) {
@@ -289,30 +195,17 @@ bool Orchestrator::Perform(const Run& run, const EndRun& action) {
     outcome = "promoted";
   }
   std::string summary = SummaryOf(run, outcome);
-  if (state == RunState::kFailed && error) summary = error->value("message", summary);
+  if (outcome == "reproduced") outcome = CompareReproduction(run, summary);
+  if (state == RunState::kFailed && action.error) summary = action.error->value("message", summary);
   Status ended = store_.Write([&](Db& db) -> Status {
-    if (run.state == RunState::kQueued && state != RunState::kCancelled)
-      RATCHET_TRY(registry::StartRun(db, now_us_, run.id));
     if (auto release = registry::ReleaseOfRun(db, run.id); release && !release->ended_at)
       RATCHET_TRY(registry::AbortRelease(db, now_us_, release->id, "the run was " + outcome));
-    for (const registry::Step& step : run.steps) {
-      if (step.state == StepState::kPending)
-        RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step.name, StepState::kSkipped));
-      if (step.state == StepState::kRunning)
-        RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, step.name,
-                                       outcome == "promoted" ? StepState::kSucceeded : StepState::kCancelled));
-    }
-    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = error});
+    RATCHET_TRY(CloseSteps(db, now_us_, run.id, outcome));
+    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = action.error});
   });
   if (!ended) return Postpone(run, ended.error());
   spdlog::info("run {} of {}: {}. {}", run.id, run.pipeline, outcome, summary);
   return true;
-}
-
-bool Orchestrator::WentLive(const Run& run) {
-  auto release = store_.Read(
-      [&](Db& db) -> Result<std::optional<registry::Release>> { return registry::ReleaseOfRun(db, run.id); });
-  return release && *release && (*release)->state == registry::ReleaseState::kDone;
 }
 
 std::string Orchestrator::SummaryOf(const Run& run, const std::string& outcome) {

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -11,6 +15,7 @@
 #include "pipeline/step_folder.h"
 #include "registry/blob_store.h"
 #include "registry/models.h"
+#include "registry/pipelines.h"
 #include "registry/runs.h"
 #include "registry/store.h"
 
@@ -24,6 +29,7 @@ inline bool IsPassing(const Error& error) {
 struct OrchestratorOptions {
   std::string data_dir;           // absolute
   int max_active_runs = 2;        // beyond, runs wait queued
+  int cpus = 2;                   // steps run side by side while their limits.cpus fit in here; one always may
   bool sandbox_required = true;   // false: --allow-unsandboxed
   bool needs_replica = true;      // false: a version may go live while nothing serves (ratchetd --no-serve)
   std::int64_t load_timeout_us = 120'000'000;    // for the replicas to load a release's version
@@ -31,7 +37,8 @@ struct OrchestratorOptions {
 };
 
 // The loop. Tick compares rows with the world, does bounded work and says when it wants to be called again; anything that
-// writes rows may call it earlier. It keeps no state of its own, so recovery after a crash is an ordinary tick. One thread.
+// writes rows may call it earlier. What it keeps in memory are copies of what never changes (specs) and notes whose loss
+// costs nothing, so recovery after a crash is an ordinary tick. One thread.
 class Orchestrator {
  public:
   Orchestrator(registry::Store& store, registry::BlobStore& blobs, Files& files, Executor& executor,
@@ -41,35 +48,58 @@ class Orchestrator {
   std::int64_t Tick();
 
  private:
-  void FireTriggers();
-  void FollowReleases();
-  void AdvanceRuns();
-  // Does what is next about the run; true if there may be more to do at once.
-  bool Advance(const registry::Run& run);
-  bool Perform(const registry::Run& run, const BeginRun&);
-  bool Perform(const registry::Run& run, const StartAttempt& action);
-  bool Perform(const registry::Run& run, const PollAttempt& action);
-  bool Perform(const registry::Run& run, const CancelAttempt& action);
-  bool Perform(const registry::Run& run, const JudgeCandidate&);
-  bool Perform(const registry::Run& run, const StartRelease&);
-  bool Perform(const registry::Run& run, const FollowRelease&);
-  bool Perform(const registry::Run& run, const FailStep& action);
-  bool Perform(const registry::Run& run, const EndRun& action);
-  bool Perform(const registry::Run& run, const WaitUntil& action);
+  using SpecPtr = std::shared_ptr<const Spec>;
+  struct Context;  // a run with what its actions need, orchestrator_run.h
 
-  Result<registry::Json> PrepareStep(const registry::Run& run, const registry::Attempt& attempt);
-  bool TakeResult(const registry::Run& run, const registry::Attempt& attempt, const registry::Json& result,
-                  const StepExit& exit);
-  Status AdoptTrained(const registry::Run& run, const registry::Attempt& attempt, const registry::AttemptEnd& end);
-  bool EndAttemptWithError(const registry::Run& run, const registry::Attempt& attempt, registry::AttemptState state,
-                           const StepExit& exit);
-  Result<registry::DecisionInput> Judge(const registry::Run& run);
-  bool FailRunStep(const registry::Run& run, const std::string& step, const Error& error);
-  bool WentLive(const registry::Run& run);
+  // orchestrator.cc
+  void FollowReleases();
+  void BeginQueued();
+  void AdvanceRuns();
+  void Advance(registry::RunWork work);
+  bool Perform(Context& at, const WaitUntil& action);
+  bool Perform(Context& at, const FailStep& action);
+  bool Perform(Context& at, const EndRun& action);
+  Result<SpecPtr> SpecOf(std::int64_t run);
+  void CountCpus(const std::vector<registry::RunWork>& runs);
+  bool FailRunStep(const Context& at, const std::string& step, const Error& error);
   std::string SummaryOf(const registry::Run& run, const std::string& outcome);
-  std::string MetricOf(const registry::Run& run, const Spec& spec, const registry::Json& manifest);
+  void WakeAt(std::int64_t at_us);
   // Logs an error of the loop itself and asks for another try later.
   bool Postpone(const registry::Run& run, const Error& error);
+
+  // orchestrator_attempts.cc: from a pending step to a finished attempt
+  bool Perform(Context& at, const StartAttempt& action);
+  bool Perform(Context& at, const PollAttempt& action);
+  bool Perform(Context& at, const StopAttempt& action);
+  bool HasRoom(const Context& at, const registry::Step& step);
+  Result<StepInputs> GatherInputs(const Context& at, const registry::Step& step);
+  Status GatherFiles(const Context& at, StepInputs& inputs);
+  bool TakeFromCache(Context& at, const registry::Step& step, const registry::Json& step_file, std::string& key);
+  bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit);
+  bool EndAttemptWithError(Context& at, const registry::Attempt& attempt, registry::AttemptState state, const StepExit& exit);
+  Result<registry::Json> AdoptOutputs(const Context& at, const registry::Step& step, const registry::Attempt& attempt,
+                                      const registry::Json& result);
+
+  // orchestrator_training.cc: bundles, trials, reproductions
+  Result<registry::Json> AdoptBundle(const Context& at, const registry::Attempt& attempt, const registry::Json& result);
+  Status MakeCandidate(registry::Db& db, const Context& at, const registry::Json& outputs);
+  bool Perform(Context& at, const SelectTrial& action);
+  void PruneTrials(Context& at);
+  std::string MetricOf(const Spec& spec, const registry::Json& manifest);
+  std::string TrialMetric(const Spec& spec);
+  std::string CompareReproduction(const registry::Run& run, std::string& summary);
+
+  // orchestrator_gate.cc: the verdict and what follows from it
+  bool Perform(Context& at, const JudgeCandidate& action);
+  bool Perform(Context& at, const StartRelease& action);
+  bool Perform(Context& at, const FollowRelease& action);
+  Result<registry::DecisionInput> Judge(const Context& at);
+  bool WentLive(const registry::Run& run);
+
+  // orchestrator_triggers.cc
+  void FireTriggers();
+  bool FireTrigger(const registry::Pipeline& pipeline, const Spec& spec);
+  Result<SpecPtr> SpecOf(const registry::Pipeline& pipeline);
 
   registry::Store& store_;
   registry::BlobStore& blobs_;
@@ -80,6 +110,10 @@ class Orchestrator {
   const OrchestratorOptions options_;
   std::int64_t now_us_ = 0;
   std::int64_t wake_us_ = 0;
+  int cpus_taken_ = 0;
+  std::map<std::int64_t, SpecPtr> run_specs_;                                    // of active runs
+  std::map<std::string, std::pair<std::int64_t, SpecPtr>> pipeline_specs_;       // name → revision, spec
+  std::set<std::string> stopping_;                                               // attempts that were asked to end
 };
 
 }  // namespace ratchet::pipeline

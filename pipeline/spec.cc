@@ -8,21 +8,17 @@
 
 #include "base/names.h"
 #include "gate/metrics.h"
-#include "pipeline/spec_reader.h"
+#include "pipeline/cron.h"
+#include "pipeline/spec_sections.h"
+#include "pipeline/sweep.h"
 #include "pipeline/spec_tree.h"
 
 namespace ratchet::pipeline {
 namespace {
 
-constexpr std::int64_t kLeastStepBytes = 1LL << 20;
-constexpr std::int64_t kMostStepBytes = 1LL << 50;
-constexpr std::int64_t kMostStepSeconds = 30LL * 86'400;
-constexpr int kMostCpus = 1024;
-constexpr int kMostAttempts = 100;
+constexpr std::int64_t kMostRunSeconds = 90LL * 86'400;
 constexpr std::int64_t kMostNewRows = 1'000'000'000'000;
 constexpr size_t kMaxColumnBytes = 128;
-constexpr size_t kMaxCommandWords = 256;
-constexpr std::string_view kByteRange = "a size from 1MiB to 1024TiB such as 500MB or 2GiB";
 
 Status Refuse(std::string_view text, std::string cause, std::string hint = {}) {
   return Fail(ErrorCode::kInvalid, "check the spec", Quoted(text), std::move(cause), std::move(hint));
@@ -42,29 +38,10 @@ Section::Check NameCheck(std::string kind) {
   return [kind](const std::string& name) { return CheckName(kind, name); };
 }
 
-bool IsWord(std::string_view word) {
-  return !word.empty() && word.size() <= kMaxNameLength && word[0] >= 'a' && word[0] <= 'z' &&
-         std::ranges::all_of(
-             word, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
-}
-
-Status CheckRecipeName(const std::string& name) {
-  size_t dot = name.find('.');
-  if (dot != std::string::npos && IsWord(std::string_view(name).substr(0, dot)) &&
-      IsWord(std::string_view(name).substr(dot + 1)))
-    return {};
-  return Refuse(name, "a recipe is written plugin.recipe", "For example vision.classifier");
-}
-
 Status CheckMetricName(const std::string& name) {
   auto metric = gate::FindMetric(name);
   if (metric) return {};
   return Refuse(name, metric.error().cause, metric.error().hint);
-}
-
-template <typename Value>
-void Take(Value& into, auto&& read) {
-  if (read) into = std::move(*read);
 }
 
 void ReadSplit(Section split, std::optional<SplitSpec>& into) {
@@ -129,50 +106,43 @@ void ReadData(Section data, Faults& faults, DataSpec& into) {
   ReadExpect(data, faults, into.expect);
 }
 
-void ReadLimits(Section limits, LimitSpec& into) {
-  Take(into.cpus, limits.Whole("cpus", 1, kMostCpus));
-  Take(into.memory_bytes, limits.Quantity("memory", kLeastStepBytes, kMostStepBytes, kByteRange, ParseBytes));
-  Take(into.disk_bytes, limits.Quantity("disk", kLeastStepBytes, kMostStepBytes, kByteRange, ParseBytes));
-  Take(into.time_s,
-       limits.Quantity("time", 1, kMostStepSeconds, "a time from 1s to 30d such as 90s, 30m or 2h", ParseSeconds));
-  Take(into.attempts, limits.Whole("attempts", 1, kMostAttempts));
-}
-
-// Numbers must be finite and within their type, whatever the trainer makes of them.
-void CheckParam(Section& train, const YamlNode& node, const std::string& path, Faults& faults) {
-  for (size_t i = 0; i < node.items.size(); ++i)
-    CheckParam(train, node.items[i], fmt::format("{}[{}]", path, i), faults);
-  for (const YamlEntry& entry : node.entries)
-    CheckParam(train, entry.node, fmt::format("{}.{}", path, entry.key), faults);
-  if (node.kind != YamlNode::Kind::kPlain) return;
-  nlohmann::json value = JsonFromTree(node);
-  if (value.is_discarded() || (value.is_number_float() && !std::isfinite(value.get<double>())))
-    faults.Add(path, node.line, fmt::format("must be a finite number that fits 64 bits, not {}", Describe(node)));
-  if (path == "train.params.epochs" && value.is_number() && value.get<double>() < 0)
-    faults.Add(path, node.line, fmt::format("must be at least 1, not {}", Describe(node)));
-}
-
-void ReadParams(Section& train, Faults& faults, nlohmann::json& into) {
-  const YamlNode* params = train.Find("params");
-  if (!params) return;
-  if (params->kind != YamlNode::Kind::kMap)
-    return train.Fault("params", fmt::format("must be a map such as {{epochs: 3}}, not {}", Describe(*params)));
-  CheckParam(train, *params, train.PathOf("params"), faults);
-  into = JsonFromTree(*params);
+std::vector<std::string> TrainKeys() {
+  std::vector<std::string> keys = kWorkKeys;
+  keys.push_back("sweep");
+  return keys;
 }
 
 void ReadTrain(Section train, Faults& faults, TrainSpec& into) {
-  if (train.Has("recipe") == train.Has("command"))
-    train.Fault(train.Has("recipe") ? "command" : "recipe",
-                train.Has("recipe") ? "stands beside recipe; keep one of the two"
-                                    : "is missing; name a recipe such as vision.classifier, or give a command");
-  into.recipe = train.Text("recipe", CheckRecipeName);
-  into.command = train.Texts("command", true, "[python3, train.py]");
-  if (into.command && (into.command->empty() || into.command->size() > kMaxCommandWords))
-    train.Fault("command", fmt::format("must have 1 to {} words", kMaxCommandWords));
-  ReadParams(train, faults, into.params);
-  Take(into.seed, train.Unsigned("seed"));
-  ReadLimits(train.Child("limits", {"cpus", "memory", "time", "disk", "attempts"}), into.limits);
+  ReadWork(train, faults, into);
+  if (const YamlNode* sweep = train.Find("sweep")) into.sweep = ReadSweep(faults, *sweep, train.PathOf("sweep"));
+}
+
+// The zone is checked with the schedule: both are of one form, `schedule: {cron, zone}`.
+void ReadSchedule(Section& retrain, RetrainSpec& into) {
+  const YamlNode* node = retrain.Find("schedule");
+  if (!node) return;
+  if (node->kind == YamlNode::Kind::kMap) {
+    Section schedule = retrain.Child("schedule", {"cron", "zone"});
+    schedule.Require("cron", "five fields such as \"0 3 * * *\"");
+    into.schedule = schedule.Text("cron");
+    Take(into.zone, schedule.Text("zone"));
+  } else {
+    into.schedule = retrain.Text("schedule");
+  }
+  if (!into.schedule) return;
+  auto parsed = Schedule::Parse(*into.schedule, into.zone);
+  if (!parsed) retrain.Fault("schedule", parsed.error().cause + (parsed.error().hint.empty() ? "" : "; " + parsed.error().hint));
+}
+
+void ReadRetrain(Section retrain, RetrainSpec& into) {
+  into.new_rows = retrain.Whole("new_rows", 1, kMostNewRows);
+  into.drift = retrain.Number("drift", "a population stability index above 0, such as 0.2", [](double v) { return v > 0; });
+  ReadSchedule(retrain, into);
+}
+
+void ReadRun(Section run, RunSpec& into) {
+  into.deadline_s = run.Quantity("deadline", 1, kMostRunSeconds, "a time from 1s to 90d such as 30m or 6h", ParseSeconds);
+  Take(into.priority, run.Whole("priority", -100, 100));
 }
 
 void ReadTest(Section test, TestSpec& into) {
@@ -196,7 +166,7 @@ void ReadRelease(Section release, ReleaseSpec& into) {
 Result<Spec> SpecFromTree(const YamlNode& tree) {
   Faults faults;
   Spec spec;
-  Section root(faults, &tree, "", tree.line, {"model", "data", "train", "test", "gate", "release", "retrain"});
+  Section root(faults, &tree, "", tree.line, {"model", "data", "steps", "train", "test", "gate", "release", "retrain", "run"});
   if (tree.kind == YamlNode::Kind::kNull) faults.Add("", tree.line, "the spec is empty; begin with 'model: NAME'");
   root.Require("model", "the model's name");
   root.Require("data", "the section that names dataset and target");
@@ -204,12 +174,13 @@ Result<Spec> SpecFromTree(const YamlNode& tree) {
   Take(spec.model, root.Text("model", NameCheck("model")));
   if (root.Has("data")) ReadData(root.Child("data", {"dataset", "target", "split", "expect"}), faults, spec.data);
   if (root.Has("train"))
-    ReadTrain(root.Child("train", {"recipe", "command", "params", "seed", "limits"}, {"sweep"}), faults, spec.train);
+    ReadTrain(root.Child("train", TrainKeys()), faults, spec.train);
+  ReadSteps(root, faults, spec);
   ReadTest(root.Child("test", {"metric"}, {"slices", "budgets"}), spec.test);
   ReadGate(root.Child("gate", {"better_by", "confidence", "baseline"}), spec.gate);
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
-  spec.retrain.new_rows = root.Child("retrain", {"new_rows"}, {"schedule", "drift", "live_metric_below"})
-                              .Whole("new_rows", 1, kMostNewRows);
+  ReadRetrain(root.Child("retrain", {"new_rows", "schedule", "drift"}, {"live_metric_below"}), spec.retrain);
+  ReadRun(root.Child("run", {"deadline", "priority"}), spec.run);
   if (!faults.Empty()) return std::unexpected(faults.ToError());
   return spec;
 }

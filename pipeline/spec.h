@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "pipeline/sweep.h"
 
 // The pipeline spec: YAML (or JSON, its subset) → typed values, with every fault found in one go.
 namespace ratchet::pipeline {
@@ -39,12 +40,42 @@ struct LimitSpec {
   int attempts = 3;
 };
 
-struct TrainSpec {
+// When a failed attempt is tried again, and after how long. The user's own errors never are; a lost attempt (its process
+// vanished) always is and does not count.
+struct RetrySpec {
+  std::vector<std::string> on = {"signal"};        // of signal, timeout, out_of_memory, disk_quota, internal
+  double delay_s = 0.5;                            // before the second attempt …
+  double factor = 2;                               // … times this for each further one, ≥ 1 …
+  double max_delay_s = 60;                         // … up to this
+  double jitter = 0.1;                             // a seeded share of the delay, either way, 0 ≤ j ≤ 1
+};
+
+// What the training and a step of the user's own have in common.
+struct WorkSpec {
   std::optional<std::string> recipe;               // exactly one of recipe and command
   std::optional<std::vector<std::string>> command;
   nlohmann::json params = nlohmann::json::object();
   std::uint64_t seed = 0;
+  std::vector<std::string> inputs;                 // outputs of steps, "STEP.OUTPUT"; for a step also "data.train", "data.validation"
   LimitSpec limits;
+  RetrySpec retry;
+  bool cache = true;                               // equal work is not done again
+};
+
+struct TrainSpec : WorkSpec {
+  std::optional<Sweep> sweep;                      // several trials instead of one training
+};
+
+// A step of the user's own, before training.
+struct StepSpec : WorkSpec {
+  std::string name;                                // a–z 0–9 _ -, not that of a built-in step
+  std::vector<std::string> needs;                  // other steps; an input from a step is a need, too
+  std::vector<std::string> outputs;                // names of files that it makes
+};
+
+struct RunSpec {
+  std::optional<std::int64_t> deadline_s;          // of the whole run, from its begin
+  std::int64_t priority = 0;                       // -100 … 100; higher first in the queue
 };
 
 struct TestSpec {
@@ -64,25 +95,30 @@ struct ReleaseSpec {
 
 struct RetrainSpec {
   std::optional<std::int64_t> new_rows;            // rows added since the last run's dataset version, ≥ 1
+  std::optional<std::string> schedule;             // five cron fields …
+  std::string zone = "UTC";                        // … in the local time of this IANA zone
+  std::optional<double> drift;                     // population stability index of any input, > 0
 };
 
 struct Spec {
   std::string model;
   DataSpec data;
+  std::vector<StepSpec> steps;                     // each after those that it needs
   TrainSpec train;
   TestSpec test;
   GateSpec gate;
   ReleaseSpec release;
   RetrainSpec retrain;
+  RunSpec run;
 };
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
-// fault found. Keys of PRODUCT.md that this version does not act on yet (sweep, by_time, slices, budgets, watch, schedule, …) are refused
+// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, slices, budgets, watch, live_metric_below, …) are refused
 // with a sentence that says so: nothing is silently ignored.
 Result<Spec> ParseSpec(std::string_view text);
 
 // The spec with `overrides` ("train.params.epochs" → value) applied, checked like a spec of its own. Paths must exist in
-// the spec's grammar; only train.params, train.seed, train.limits and gate may be overridden.
+// the spec's grammar; only train.params, train.seed, train.limits, a step's params, gate and run may be overridden.
 Result<Spec> ApplyOverrides(const Spec& spec, const nlohmann::json& overrides);
 
 // Typed values ↔ JSON, all defaults written out (units: bytes and seconds as integers). ToJson then FromJson is the identity.

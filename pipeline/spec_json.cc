@@ -12,7 +12,8 @@ namespace {
 
 const std::vector<std::string> kOverridable = {"train.seed",        "train.limits.cpus", "train.limits.memory",
                                                "train.limits.time", "train.limits.disk", "train.limits.attempts",
-                                               "gate.better_by",    "gate.confidence",   "gate.baseline"};
+                                               "gate.better_by",    "gate.confidence",   "gate.baseline",
+                                               "run.deadline",      "run.priority"};
 constexpr std::string_view kParams = "train.params.";
 
 std::vector<std::string> Words(std::string_view path) {
@@ -28,11 +29,13 @@ std::vector<std::string> Words(std::string_view path) {
 
 bool MayOverride(const std::string& path) {
   if (std::ranges::count(kOverridable, path)) return true;
-  return path.starts_with(kParams) && !std::ranges::count(Words(path), std::string());
+  const std::vector<std::string> words = Words(path);
+  if (std::ranges::count(words, std::string())) return false;
+  return path.starts_with(kParams) || (words.size() >= 4 && words[0] == "steps" && words[2] == "params");
 }
 
 std::string WhyNot(const std::string& path) {
-  return fmt::format("cannot be set for one run{}; what can: train.params.…, train.seed, train.limits.…, gate.…",
+  return fmt::format("cannot be set for one run{}; what can: train.params.…, train.seed, train.limits.…, steps.NAME.params.…, gate.…, run.…",
                      Suggestion(path, kOverridable));
 }
 
@@ -47,6 +50,48 @@ bool SetAt(nlohmann::json& json, const std::string& path, const nlohmann::json& 
   return true;
 }
 
+nlohmann::json WorkToJson(const WorkSpec& work) {
+  const LimitSpec& limits = work.limits;
+  const RetrySpec& retry = work.retry;
+  nlohmann::json json = {{"params", work.params},
+                         {"seed", work.seed},
+                         {"inputs", work.inputs},
+                         {"cache", work.cache},
+                         {"limits",
+                          {{"cpus", limits.cpus},
+                           {"memory", limits.memory_bytes},
+                           {"time", limits.time_s},
+                           {"disk", limits.disk_bytes},
+                           {"attempts", limits.attempts}}},
+                         {"retry",
+                          {{"on", retry.on},
+                           {"delay", retry.delay_s},
+                           {"factor", retry.factor},
+                           {"max_delay", retry.max_delay_s},
+                           {"jitter", retry.jitter}}}};
+  if (work.recipe) json["recipe"] = *work.recipe;
+  if (work.command) json["command"] = *work.command;
+  return json;
+}
+
+nlohmann::json StepsToJson(const std::vector<StepSpec>& steps) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const StepSpec& step : steps) {
+    json[step.name] = WorkToJson(step);
+    json[step.name]["needs"] = step.needs;
+    json[step.name]["outputs"] = step.outputs;
+  }
+  return json;
+}
+
+nlohmann::json RetrainToJson(const RetrainSpec& retrain) {
+  nlohmann::json json = nlohmann::json::object();
+  if (retrain.new_rows) json["new_rows"] = *retrain.new_rows;
+  if (retrain.schedule) json["schedule"] = {{"cron", *retrain.schedule}, {"zone", retrain.zone}};
+  if (retrain.drift) json["drift"] = *retrain.drift;
+  return json;
+}
+
 }  // namespace
 
 nlohmann::json SpecToJson(const Spec& spec) {
@@ -55,29 +100,23 @@ nlohmann::json SpecToJson(const Spec& spec) {
     data["split"] = {{"validation", spec.data.split->validation}, {"holdout", spec.data.split->holdout}};
     if (spec.data.split->key) data["split"]["key"] = *spec.data.split->key;
   }
-  const LimitSpec& limits = spec.train.limits;
-  nlohmann::json train = {{"params", spec.train.params},
-                          {"seed", spec.train.seed},
-                          {"limits",
-                           {{"cpus", limits.cpus},
-                            {"memory", limits.memory_bytes},
-                            {"time", limits.time_s},
-                            {"disk", limits.disk_bytes},
-                            {"attempts", limits.attempts}}}};
-  if (spec.train.recipe) train["recipe"] = *spec.train.recipe;
-  if (spec.train.command) train["command"] = *spec.train.command;
-  nlohmann::json test = nlohmann::json::object(), retrain = nlohmann::json::object();
+  nlohmann::json train = WorkToJson(spec.train);
+  if (spec.train.sweep) train["sweep"] = SweepToJson(*spec.train.sweep);
+  nlohmann::json test = nlohmann::json::object();
   if (spec.test.metric) test["metric"] = *spec.test.metric;
-  if (spec.retrain.new_rows) retrain["new_rows"] = *spec.retrain.new_rows;
+  nlohmann::json run = {{"priority", spec.run.priority}};
+  if (spec.run.deadline_s) run["deadline"] = *spec.run.deadline_s;
   return {
       {"model", spec.model},
       {"data", std::move(data)},
+      {"steps", StepsToJson(spec.steps)},
       {"train", std::move(train)},
       {"test", std::move(test)},
       {"gate",
        {{"better_by", spec.gate.better_by}, {"confidence", spec.gate.confidence}, {"baseline", spec.gate.baseline}}},
       {"release", {{"strategy", spec.release.strategy}, {"approval", spec.release.approval}}},
-      {"retrain", std::move(retrain)}};
+      {"retrain", RetrainToJson(spec.retrain)},
+      {"run", std::move(run)}};
 }
 
 Result<Spec> SpecFromJson(const nlohmann::json& json) {

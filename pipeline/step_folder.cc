@@ -1,8 +1,12 @@
 #include "pipeline/step_folder.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+
+#include "pipeline/graph.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -12,6 +16,11 @@ using registry::Json;
 
 constexpr std::uint64_t kMaxResultBytes = 8u << 20;
 constexpr std::streamoff kProgressTailBytes = 16 * 1024;
+constexpr std::streamoff kLogTailBytes = 4 * 1024;
+constexpr std::streamoff kMaxProgressBytes = 4 << 20;
+constexpr size_t kMaxTailLines = 20;
+constexpr size_t kMaxTailLineBytes = 500;
+constexpr size_t kMaxEpochs = 10'000;
 constexpr int kOpenFiles = 1024;
 
 Json Packs(const StepInputs& inputs, const BlobStore& blobs, const std::string& split) {
@@ -27,7 +36,15 @@ Json BundlePaths(const registry::Version& version, const BlobStore& blobs) {
           {"model", blobs.PathOf(version.manifest.at("files").at("model.pt").at("sha256"))}};
 }
 
+// Whether the step sees the dataset at all; the user's own see what their inputs ask for.
+bool IsOwn(const StepInputs& inputs) { return inputs.step.kind == "command" || inputs.step.kind == "recipe"; }
+
+bool Asks(const StepInputs& inputs, const std::string& input) {
+  return std::ranges::count(inputs.work->inputs, input) > 0;
+}
+
 Json DataPart(const StepInputs& inputs) {
+  if (IsOwn(inputs) && !Asks(inputs, "data.train") && !Asks(inputs, "data.validation")) return {};
   const Json& manifest = inputs.dataset_manifest;
   return {{"dataset", inputs.dataset.dataset}, {"version", inputs.dataset.version},
           {"manifest", inputs.dataset.manifest}, {"target", inputs.spec->data.target},
@@ -35,9 +52,46 @@ Json DataPart(const StepInputs& inputs) {
           {"expect", inputs.spec->data.expect}};
 }
 
+Json InputsPart(const StepInputs& inputs, const BlobStore& blobs) {
+  Json part = Json::object();
+  for (const char* split : {"train", "validation"})
+    part[split] = !IsOwn(inputs) || Asks(inputs, std::string("data.") + split) ? Packs(inputs, blobs, split) : Json::array();
+  part["files"] = Json::object();
+  for (const auto& [name, sha256] : inputs.files) part["files"][name] = blobs.PathOf(sha256);
+  if (!inputs.reference.is_null()) {
+    part["reference"] = Json::array();
+    for (const Json& segment : inputs.reference.at("segments"))
+      if (segment.at("split") == "train") part["reference"].push_back(blobs.PathOf(segment.at("sha256")));
+  }
+  return part;
+}
+
+// A trial is a training with parameters of its own.
+Json ParamsPart(const StepInputs& inputs) {
+  Json params = inputs.work->params;
+  if (inputs.step.params) params.update(*inputs.step.params);
+  return params;
+}
+
+std::string KindPart(const std::string& kind) { return kind == "trial" ? "train" : kind; }
+
 Json LimitsPart(const LimitSpec& limits) {
   return {{"cpus", limits.cpus}, {"memory_bytes", limits.memory_bytes}, {"time_s", limits.time_s},
           {"disk_bytes", limits.disk_bytes}, {"open_files", kOpenFiles}};
+}
+
+// The end of a file that a step writes. Only a regular file is opened: a pipe in its place would hold the caller.
+std::string ReadTail(const std::string& path, std::streamoff limit_bytes) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, ignored))) return "";
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return "";
+  std::streamoff size = file.tellg();
+  std::streamoff start = std::max<std::streamoff>(0, size - limit_bytes);
+  std::string tail(static_cast<size_t>(size - start), '\0');
+  file.seekg(start);
+  file.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+  return tail;
 }
 
 void AddAll(Json& list, const Json& paths) {
@@ -76,23 +130,77 @@ std::string AttemptFolder(const std::string& data_dir, std::int64_t run, const s
   return data_dir + "/runs/" + AttemptId(run, step, number);
 }
 
+StepHost HostOf(const std::string& kind) { return kind == "command" ? StepHost::kCommands : StepHost::kRecipes; }
+
 Json MakeStepFile(const StepInputs& inputs, const BlobStore& blobs) {
   const registry::Run& run = *inputs.run;
-  const TrainSpec& train = inputs.spec->train;
+  const WorkSpec& work = *inputs.work;
+  const std::string& name = inputs.step.name;
   Json command_files = Json::object();
-  for (const auto& [name, sha256] : inputs.trainer_files.items()) command_files[name] = blobs.PathOf(sha256);
-  Json step = {{"format", 1}, {"run", run.id}, {"step", inputs.step}, {"attempt", inputs.attempt},
-               {"kind", inputs.step}, {"folder", AttemptFolder(inputs.data_dir, run.id, inputs.step, inputs.attempt)},
+  if (work.command)
+    for (const auto& [file, sha256] : inputs.trainer_files.items()) command_files[file] = blobs.PathOf(sha256);
+  Json step = {{"format", 1}, {"run", run.id}, {"step", name}, {"attempt", inputs.attempt},
+               {"kind", KindPart(inputs.step.kind)}, {"folder", AttemptFolder(inputs.data_dir, run.id, name, inputs.attempt)},
                {"pipeline", run.pipeline}, {"revision", run.revision}, {"model", run.model},
-               {"recipe", train.recipe ? Json(*train.recipe) : Json()},
-               {"command", train.command ? Json(*train.command) : Json()}, {"command_files", command_files},
-               {"params", train.params}, {"seed", train.seed}, {"data", DataPart(inputs)},
-               {"inputs", {{"train", Packs(inputs, blobs, "train")}, {"validation", Packs(inputs, blobs, "validation")}}},
-               {"metric", inputs.metric}, {"limits", LimitsPart(train.limits)},
+               {"recipe", work.recipe ? Json(*work.recipe) : Json()},
+               {"command", work.command ? Json(*work.command) : Json()}, {"command_files", command_files},
+               {"params", ParamsPart(inputs)}, {"seed", work.seed}, {"data", DataPart(inputs)},
+               {"inputs", InputsPart(inputs, blobs)}, {"metric", inputs.metric}, {"limits", LimitsPart(work.limits)},
                {"resume", inputs.resume ? Json(*inputs.resume) : Json()}};
-  if (inputs.step == "test") AddTestPart(step, inputs, blobs);
+  if (const StepSpec* own = FindStep(*inputs.spec, name)) step["outputs"] = own->outputs;
+  if (name == "test") AddTestPart(step, inputs, blobs);
   step["sandbox"] = {{"data_dir", inputs.data_dir}, {"read", ReadablePaths(step)}, {"required", inputs.sandbox_required}};
   return step;
+}
+
+Status WriteStepFolder(Files& files, const Json& step) {
+  const std::string folder = step.at("folder");
+  std::error_code error;
+  if (!std::filesystem::create_directories(folder, error) && !error) {
+    // Left by a daemon that died before it noted the attempt.
+    RATCHET_TRY(files.RemoveAll(folder));
+    std::filesystem::create_directories(folder, error);
+  }
+  std::ofstream file(folder + "/step.json", std::ios::binary);
+  file << step.dump(1);
+  file.close();
+  if (error || !file)
+    return Fail(ErrorCode::kUnavailable, "write", folder + "/step.json", error ? error.message() : "no space or no access");
+  return {};
+}
+
+Json LogTail(const std::string& folder) {
+  // The log goes on in segments named by the offset of their first byte.
+  std::error_code ignored;
+  std::string newest = folder + "/log";
+  std::uint64_t highest = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with("log.")) continue;
+    const std::uint64_t start = std::strtoull(name.c_str() + 4, nullptr, 10);
+    if (start >= highest) {
+      highest = start;
+      newest = entry.path();
+    }
+  }
+  std::string tail = ReadTail(newest, kLogTailBytes);
+  Json lines = Json::array();
+  std::istringstream stream(tail);
+  for (std::string line; std::getline(stream, line);)
+    if (!line.empty()) lines.push_back(line.substr(0, kMaxTailLineBytes));
+  while (lines.size() > kMaxTailLines) lines.erase(lines.begin());
+  return lines;
+}
+
+std::vector<Json> EpochProgress(const std::string& folder) {
+  std::vector<Json> epochs;
+  std::istringstream stream(ReadTail(folder + "/progress.jsonl", kMaxProgressBytes));
+  for (std::string line; std::getline(stream, line) && epochs.size() < kMaxEpochs;) {
+    Json json = Json::parse(line, nullptr, false);
+    if (json.is_object() && json.contains("epoch") && json.contains("metrics") && json["metrics"].is_object())
+      epochs.push_back(std::move(json));
+  }
+  return epochs;
 }
 
 Result<std::optional<Json>> ReadResult(Files& files, const std::string& folder) {
@@ -109,17 +217,7 @@ Result<std::optional<Json>> ReadResult(Files& files, const std::string& folder) 
 }
 
 std::optional<Json> LatestProgress(const std::string& folder) {
-  std::error_code ignored;
-  std::string path = folder + "/progress.jsonl";
-  // Only a regular file is opened: a pipe in its place would hold the caller.
-  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, ignored))) return std::nullopt;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return std::nullopt;
-  std::streamoff size = file.tellg();
-  std::streamoff start = std::max<std::streamoff>(0, size - kProgressTailBytes);
-  std::string tail(static_cast<size_t>(size - start), '\0');
-  file.seekg(start);
-  file.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+  std::string tail = ReadTail(folder + "/progress.jsonl", kProgressTailBytes);
   while (true) {
     size_t end = tail.rfind('\n');
     if (end == std::string::npos) return std::nullopt;

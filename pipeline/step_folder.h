@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/result.h"
+#include "pipeline/executor.h"
 #include "pipeline/spec.h"
 #include "registry/blob_store.h"
 #include "registry/records.h"
@@ -20,27 +22,40 @@ std::string AttemptId(std::int64_t run, const std::string& step, std::int64_t nu
 // "DATA/runs/5/train-1"
 std::string AttemptFolder(const std::string& data_dir, std::int64_t run, const std::string& step, std::int64_t number);
 
+// Which fork server runs a step of this kind.
+StepHost HostOf(const std::string& kind);
+
 // All that a step.json is made of.
 struct StepInputs {
   const registry::Run* run = nullptr;
   const Spec* spec = nullptr;
+  const WorkSpec* work = nullptr;                           // what drives the step: its own, or training's
+  registry::Step step;
+  std::int64_t attempt = 1;
   registry::Json trainer_files = registry::Json::object();  // name → SHA-256
   registry::DatasetVersion dataset;
   registry::Json dataset_manifest;                          // the manifest blob, parsed
-  std::string step;
-  std::int64_t attempt = 1;
+  std::map<std::string, std::string> files;                 // "STEP.OUTPUT" → SHA-256
   std::optional<std::string> resume;                        // checkpoint folder of an earlier attempt
   std::optional<registry::Version> candidate, live;         // test only
-  std::string metric;                                       // test only
+  registry::Json reference;                                 // validate with `like`: manifest of the live version's rows, parsed
+  std::string metric;                                       // train and test
   std::string data_dir;
   bool sandbox_required = true;
 };
 
 // Pure but for blob paths.
 registry::Json MakeStepFile(const StepInputs& inputs, const registry::BlobStore& blobs);
+// Makes the step's folder anew with its step.json. Not durable: what is lost with the power is a lost attempt.
+Status WriteStepFolder(Files& files, const registry::Json& step);
+
+// The last lines of what the step has printed, at most 20.
+registry::Json LogTail(const std::string& folder);
 
 // result.json, or nothing when the step has not ended. kCorrupt: it is there but is not one.
 Result<std::optional<registry::Json>> ReadResult(Files& files, const std::string& folder);
+// Every whole line of progress.jsonl that has an epoch and metrics, at most 10,000 of them.
+std::vector<registry::Json> EpochProgress(const std::string& folder);
 // The last complete line of progress.jsonl; null when there is none. Reads the file's tail only.
 std::optional<registry::Json> LatestProgress(const std::string& folder);
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kSelect =
     "SELECT p.name, r.model, r.dataset, p.revision, r.spec_text, r.spec_json, r.files_json, p.created_at, p.updated_at,"
-    " (SELECT max(id) FROM runs WHERE pipeline = p.name)"
+    " (SELECT max(id) FROM runs WHERE pipeline = p.name), p.paused, p.schedule_seen_at"
     " FROM pipelines p JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision";
 
 Pipeline ReadPipeline(SQLite::Statement& row) {
@@ -17,7 +17,8 @@ Pipeline ReadPipeline(SQLite::Statement& row) {
           .dataset = row.getColumn(2).getString(), .revision = row.getColumn(3).getInt64(),
           .spec_text = row.getColumn(4).getString(), .spec = JsonColumn(row, 5), .files = JsonColumn(row, 6),
           .created_at = row.getColumn(7).getInt64(), .updated_at = row.getColumn(8).getInt64(),
-          .last_run = OptionalInt(row, 9)};
+          .last_run = OptionalInt(row, 9), .paused = row.getColumn(10).getInt() != 0,
+          .schedule_seen_at = OptionalInt(row, 11)};
 }
 
 void InsertRevision(Db& db, std::int64_t now_us, const PipelineInput& input, std::int64_t revision) {
@@ -100,6 +101,34 @@ Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, con
   db.Exec("UPDATE pipelines SET deleted = 1, updated_at = ? WHERE name = ?", now_us, name);
   AppendAudit(db, now_us, actor, "pipeline.delete", name, "");
   return {};
+}
+
+Result<Pipeline> SetPaused(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name, bool paused) {
+  RATCHET_ASSIGN(Pipeline pipeline, GetPipeline(db, name));
+  if (pipeline.paused == paused) return pipeline;
+  db.Exec("UPDATE pipelines SET paused = ?, updated_at = ? WHERE name = ?", paused ? 1 : 0, now_us, name);
+  AppendEvent(db, {.type = "pipeline.applied", .pipeline = name, .model = pipeline.model, .data = {{"paused", paused}},
+                   .at = now_us});
+  AppendAudit(db, now_us, actor, paused ? "pipeline.pause" : "pipeline.resume", name, "");
+  return GetPipeline(db, name);
+}
+
+void SetScheduleSeen(Db& db, const std::string& name, std::int64_t at_us) {
+  db.Exec("UPDATE pipelines SET schedule_seen_at = ? WHERE name = ?", at_us, name);
+}
+
+std::optional<DriftReport> FindDrift(Db& db, const std::string& pipeline) {
+  SQLite::Statement& row =
+      db.Prepare("SELECT dataset_version, live, worst, report_json, at FROM drift WHERE pipeline = ?", pipeline);
+  if (!row.executeStep()) return std::nullopt;
+  return DriftReport{row.getColumn(0).getInt64(), row.getColumn(1).getInt64(), row.getColumn(2).getDouble(),
+                     JsonColumn(row, 3), row.getColumn(4).getInt64()};
+}
+
+void KeepDrift(Db& db, const std::string& pipeline, const DriftReport& drift) {
+  db.Exec("INSERT INTO drift (pipeline, dataset_version, live, worst, report_json, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+          " ON CONFLICT (pipeline) DO UPDATE SET dataset_version = ?2, live = ?3, worst = ?4, report_json = ?5, at = ?6",
+          pipeline, drift.dataset_version, drift.live, drift.worst, drift.report, drift.at);
 }
 
 }  // namespace ratchet::registry

@@ -29,4 +29,19 @@ Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>
 // Hides it and stops its triggers; runs, versions and releases stay. kConflict while a run is active.
 Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name);
 
+// While it is paused no run of it is begun, whoever asked for one; what runs goes on. Doing it twice is fine.
+Result<Pipeline> SetPaused(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name, bool paused);
+// Notes that fire times of the pipeline's schedule up to `at_us` are dealt with.
+void SetScheduleSeen(Db& db, const std::string& name, std::int64_t at_us);
+
+// How far a pipeline's newest rows are from those that its live version was trained on.
+struct DriftReport {
+  std::int64_t dataset_version = 0, live = 0;
+  double worst = 0;  // population stability index of the worst column
+  Json report;       // per column
+  std::int64_t at = 0;
+};
+std::optional<DriftReport> FindDrift(Db& db, const std::string& pipeline);
+void KeepDrift(Db& db, const std::string& pipeline, const DriftReport& drift);
+
 }  // namespace ratchet::registry

@@ -20,6 +20,8 @@ struct Pipeline {
   Json spec, files;  // files: {"train.py": "<sha256>"}
   std::int64_t created_at = 0, updated_at = 0;
   std::optional<std::int64_t> last_run;
+  bool paused = false;                          // no run of it is begun
+  std::optional<std::int64_t> schedule_seen_at; // fire times up to here are dealt with
 };
 
 struct SplitCounts {
@@ -55,14 +57,28 @@ struct Attempt {
   std::optional<Json> error;   // {"class","message","hint"}
   std::optional<Json> result;  // result.json
   std::optional<double> cpu_s;
-  std::optional<std::int64_t> max_rss_bytes;
+  std::optional<std::int64_t> max_rss_bytes, read_bytes;
 };
 
+// One node of a run's graph.
 struct Step {
   std::string name;
+  std::string kind;                       // validate, command, recipe, train, trial, select, test, gate, release
   StepState state = StepState::kPending;
+  std::vector<std::string> needs;         // steps that must have ended first (GetRun only)
+  std::optional<Json> params;             // a trial's own parameters
+  std::int64_t blocked = 0;               // how many of its needs stand in its way
+  std::optional<std::int64_t> ready_at;   // when the last of them ended
   std::optional<std::int64_t> started_at, ended_at;
-  std::vector<Attempt> attempts;
+  std::int64_t attempts_before = 0;       // how many attempts belong to tries before the run's last retry
+  std::optional<std::int64_t> cached_from; // the run that did the work
+  std::optional<Json> outputs;            // {"NAME":{"sha256","bytes"}}
+  std::vector<Attempt> attempts;          // oldest first
+};
+
+// How many steps of a run are in which state.
+struct StepCounts {
+  std::int64_t pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0, skipped = 0;
 };
 
 struct Run {
@@ -80,6 +96,11 @@ struct Run {
   std::string summary;
   std::optional<Json> error;
   bool cancel_asked = false;
+  std::int64_t priority = 0;                    // higher first
+  std::optional<std::int64_t> deadline_s;       // from started_at
+  bool fresh = false;                           // takes nothing from the cache
+  std::optional<std::int64_t> reproduces;       // the run that this one does over
+  std::string trace_id;                         // 32 hex digits, as OpenTelemetry has them
   std::int64_t created_at = 0;
   std::optional<std::int64_t> started_at, ended_at;
   std::vector<Step> steps;

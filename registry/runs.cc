@@ -3,68 +3,38 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/digest.h"
 #include "registry/datasets.h"
 #include "registry/events.h"
 #include "registry/models.h"
 #include "registry/pipelines.h"
+#include "registry/run_rows.h"
 
 namespace ratchet::registry {
 namespace {
 
 constexpr std::string_view kSelect =
     "SELECT id, pipeline, revision, model, state, outcome, reason_json, overrides_json, spec_json, dataset,"
-    " dataset_version, candidate, live_at_start, summary, error_json, cancel_asked, created_at, started_at, ended_at"
-    " FROM runs";
+    " dataset_version, candidate, live_at_start, summary, error_json, cancel_asked, created_at, started_at, ended_at,"
+    " priority, deadline_s, fresh, reproduces, trace_id FROM runs";
+// The same without the spec, which may be long and never changes.
+constexpr std::string_view kSelectLight =
+    "SELECT id, pipeline, revision, model, state, outcome, reason_json, '{}', 'null', dataset,"
+    " dataset_version, candidate, live_at_start, summary, error_json, cancel_asked, created_at, started_at, ended_at,"
+    " priority, deadline_s, fresh, reproduces, trace_id FROM runs";
 
 Run ReadRun(SQLite::Statement& row) {
-  Run run{.id = row.getColumn(0).getInt64(), .pipeline = row.getColumn(1).getString(),
+  return {.id = row.getColumn(0).getInt64(), .pipeline = row.getColumn(1).getString(),
           .revision = row.getColumn(2).getInt64(), .model = row.getColumn(3).getString(),
           .state = StateColumn<RunState>(row, 4), .outcome = OptionalText(row, 5), .reason = JsonColumn(row, 6),
           .overrides = JsonColumn(row, 7), .spec = JsonColumn(row, 8), .dataset = row.getColumn(9).getString(),
           .dataset_version = row.getColumn(10).getInt64(), .candidate = OptionalInt(row, 11),
           .live_at_start = OptionalInt(row, 12), .summary = row.getColumn(13).getString(),
           .error = OptionalJson(row, 14), .cancel_asked = row.getColumn(15).getInt() != 0,
-          .created_at = row.getColumn(16).getInt64(), .started_at = OptionalInt(row, 17),
-          .ended_at = OptionalInt(row, 18)};
-  return run;
-}
-
-Attempt ReadAttempt(SQLite::Statement& row) {
-  return {.run = row.getColumn(0).getInt64(), .step = row.getColumn(1).getString(),
-          .number = row.getColumn(2).getInt64(), .state = StateColumn<AttemptState>(row, 3),
-          .pid = OptionalInt(row, 4), .started_at = row.getColumn(5).getInt64(), .ended_at = OptionalInt(row, 6),
-          .error = OptionalJson(row, 7), .result = OptionalJson(row, 8), .cpu_s = OptionalReal(row, 9),
-          .max_rss_bytes = OptionalInt(row, 10)};
-}
-
-void LoadSteps(Db& db, Run& run) {
-  SQLite::Statement& steps =
-      db.Prepare("SELECT name, state, started_at, ended_at FROM steps WHERE run = ? ORDER BY position", run.id);
-  while (steps.executeStep())
-    run.steps.push_back({.name = steps.getColumn(0).getString(), .state = StateColumn<StepState>(steps, 1),
-                         .started_at = OptionalInt(steps, 2), .ended_at = OptionalInt(steps, 3)});
-  SQLite::Statement& attempts = db.Prepare(
-      "SELECT run, step, number, state, pid, started_at, ended_at, error_json, result_json, cpu_s, max_rss_bytes"
-      " FROM attempts WHERE run = ? ORDER BY step, number", run.id);
-  while (attempts.executeStep()) {
-    Attempt attempt = ReadAttempt(attempts);
-    for (Step& step : run.steps)
-      if (step.name == attempt.step) step.attempts.push_back(attempt);
-  }
-}
-
-void RunEvent(Db& db, std::int64_t now_us, std::int64_t run, const std::string& type, Json data) {
-  SQLite::Statement& row = db.Prepare("SELECT pipeline, model FROM runs WHERE id = ?", run);
-  if (!row.executeStep()) return;
-  AppendEvent(db, {.type = type, .run = run, .pipeline = row.getColumn(0).getString(),
-                   .model = row.getColumn(1).getString(), .data = std::move(data), .at = now_us});
-}
-
-template <typename State>
-Status CheckMove(State from, State to, const std::string& subject) {
-  if (MayMove(from, to)) return {};
-  return Fail(ErrorCode::kConflict, "move", subject,
-              "it is " + std::string(Name(from)) + " and cannot become " + std::string(Name(to)));
+          .priority = row.getColumn(19).getInt64(), .deadline_s = OptionalInt(row, 20),
+          .fresh = row.getColumn(21).getInt() != 0, .reproduces = OptionalInt(row, 22),
+          .trace_id = row.getColumn(23).getString(), .created_at = row.getColumn(16).getInt64(),
+          .started_at = OptionalInt(row, 17), .ended_at = OptionalInt(row, 18)};
 }
 
 Result<RunState> StateOf(Db& db, std::int64_t run) {
@@ -92,6 +62,52 @@ Status CheckUndecided(Db& db, const Run& run) {
               "Start a new run with `ratchet run start " + run.pipeline + "`");
 }
 
+// Steps that a retry does over: those that did not succeed, and the whole comparison where the gate or the release failed.
+// A trial that was pruned stays so.
+std::vector<Step> StepsToRepeat(const Run& run) {
+  auto failed = [&](std::string_view name) {
+    const Step* step = run.FindStep(name);
+    return step != nullptr && step->state != StepState::kSucceeded;
+  };
+  const bool compare_again = (failed("gate") || failed("release")) && !failed("test");
+  std::vector<Step> found;
+  for (const Step& step : run.steps) {
+    bool compared = step.kind == "test" || step.kind == "gate" || step.kind == "release";
+    bool pruned = step.kind == "trial" && step.state == StepState::kSkipped && !step.attempts.empty();
+    if (!IsEnd(step.state) || pruned) continue;
+    if (step.state != StepState::kSucceeded || (compare_again && compared)) found.push_back(step);
+  }
+  return found;
+}
+
+// What a new run is of.
+struct RunSubject {
+  Pipeline pipeline;
+  std::string dataset;
+  std::int64_t revision = 0, dataset_version = 0;
+};
+
+Result<RunSubject> SubjectOf(Db& db, const RunInput& input) {
+  RunSubject subject;
+  RATCHET_ASSIGN(subject.pipeline, GetPipeline(db, input.pipeline));
+  if (input.reproduces) {
+    RATCHET_ASSIGN(Run first, GetRun(db, *input.reproduces));
+    subject.dataset = first.dataset;
+    subject.dataset_version = first.dataset_version;
+    subject.revision = first.revision;
+    return subject;
+  }
+  RATCHET_ASSIGN(Dataset dataset, GetDataset(db, subject.pipeline.dataset));
+  if (dataset.latest_version == 0)
+    return Fail(ErrorCode::kConflict, "start a run of", input.pipeline,
+                "its dataset '" + dataset.name + "' has no rows yet",
+                "Push some first: `ratchet dataset push " + dataset.name + " FILE`");
+  subject.dataset = dataset.name;
+  subject.dataset_version = dataset.latest_version;
+  subject.revision = subject.pipeline.revision;
+  return subject;
+}
+
 }  // namespace
 
 const Step* Run::FindStep(std::string_view name) const {
@@ -101,23 +117,20 @@ const Step* Run::FindStep(std::string_view name) const {
 }
 
 Result<Run> CreateRun(Db& db, std::int64_t now_us, const RunInput& input) {
-  RATCHET_ASSIGN(Pipeline pipeline, GetPipeline(db, input.pipeline));
-  RATCHET_ASSIGN(Dataset dataset, GetDataset(db, pipeline.dataset));
-  if (dataset.latest_version == 0)
-    return Fail(ErrorCode::kConflict, "start a run of", input.pipeline,
-                "its dataset '" + dataset.name + "' has no rows yet",
-                "Push some first: `ratchet dataset push " + dataset.name + " FILE`");
-  SQLite::Statement& live = db.Prepare("SELECT live FROM models WHERE name = ?", pipeline.model);
+  RATCHET_ASSIGN(RunSubject subject, SubjectOf(db, input));
+  SQLite::Statement& live = db.Prepare("SELECT live FROM models WHERE name = ?", subject.pipeline.model);
   std::optional<std::int64_t> live_version = live.executeStep() ? OptionalInt(live, 0) : std::nullopt;
   db.Exec("INSERT INTO runs (pipeline, revision, model, state, reason_json, overrides_json, spec_json, dataset,"
-          " dataset_version, live_at_start, created_at) VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
-          pipeline.name, pipeline.revision, pipeline.model, input.reason, input.overrides, input.spec, dataset.name,
-          dataset.latest_version, live_version, now_us);
+          " dataset_version, live_at_start, created_at, priority, deadline_s, fresh, reproduces)"
+          " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          input.pipeline, subject.revision, subject.pipeline.model, input.reason, input.overrides, input.spec,
+          subject.dataset, subject.dataset_version, live_version, now_us, input.priority, input.deadline_s,
+          input.fresh ? 1 : 0, input.reproduces);
   std::int64_t id = db.database().getLastInsertRowid();
-  int position = 0;
-  for (const char* name : kStepNames)
-    db.Exec("INSERT INTO steps (run, position, name, state) VALUES (?, ?, ?, 'pending')", id, position++, name);
-  RunEvent(db, now_us, id, "run.created", {{"reason", input.reason}, {"dataset_version", dataset.latest_version}});
+  db.Exec("UPDATE runs SET trace_id = ? WHERE id = ?",
+          Sha256Hex("run " + std::to_string(id) + " " + std::to_string(now_us) + " " + input.pipeline).substr(0, 32), id);
+  InsertSteps(db, now_us, id, input.steps);
+  RunEvent(db, now_us, id, "run.created", {{"reason", input.reason}, {"dataset_version", subject.dataset_version}});
   return GetRun(db, id);
 }
 
@@ -148,12 +161,52 @@ Page<Run> ListRuns(Db& db, const RunFilter& filter, int limit, const std::option
   return page;
 }
 
-std::vector<Run> ActiveRuns(Db& db) {
-  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " WHERE state IN ('queued', 'running') ORDER BY id");
-  std::vector<Run> runs;
-  while (rows.executeStep()) runs.push_back(ReadRun(rows));
-  for (Run& run : runs) LoadSteps(db, run);
-  return runs;
+std::vector<RunWork> RunningRuns(Db& db) {
+  SQLite::Statement& rows = db.Prepare(std::string(kSelectLight) + " WHERE state = 'running' ORDER BY id");
+  std::vector<RunWork> found;
+  while (rows.executeStep()) found.push_back({.run = ReadRun(rows), .open = {}, .counts = {}});
+  for (RunWork& work : found) LoadOpenSteps(db, work);
+  return found;
+}
+
+Result<RunWork> WorkOf(Db& db, std::int64_t run) {
+  SQLite::Statement& row = db.Prepare(std::string(kSelectLight) + " WHERE id = ?", run);
+  if (!row.executeStep()) return Fail(ErrorCode::kNotFound, "find run", std::to_string(run), "there is no such run");
+  RunWork work{.run = ReadRun(row), .open = {}, .counts = {}};
+  LoadOpenSteps(db, work);
+  return work;
+}
+
+std::vector<QueuedRun> QueuedRuns(Db& db, int limit) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT r.id, r.pipeline, r.priority, r.cancel_asked FROM runs r JOIN pipelines p ON p.name = r.pipeline"
+      " WHERE r.state = 'queued' AND (p.paused = 0 OR r.cancel_asked = 1) ORDER BY r.priority DESC, r.id LIMIT ?", limit);
+  std::vector<QueuedRun> found;
+  while (rows.executeStep())
+    found.push_back({.id = rows.getColumn(0).getInt64(), .pipeline = rows.getColumn(1).getString(),
+                     .priority = rows.getColumn(2).getInt64(), .cancel_asked = rows.getColumn(3).getInt() != 0});
+  return found;
+}
+
+std::vector<std::string> RunningPipelines(Db& db) {
+  SQLite::Statement& rows = db.Prepare("SELECT DISTINCT pipeline FROM runs WHERE state = 'running'");
+  std::vector<std::string> names;
+  while (rows.executeStep()) names.push_back(rows.getColumn(0).getString());
+  return names;
+}
+
+std::int64_t LastBegunAt(Db& db, const std::string& pipeline) {
+  SQLite::Statement& row =
+      db.Prepare("SELECT coalesce(max(started_at), 0) FROM (SELECT started_at FROM runs WHERE pipeline = ?"
+                 " ORDER BY id DESC LIMIT 100)", pipeline);
+  row.executeStep();
+  return row.getColumn(0).getInt64();
+}
+
+std::int64_t CountActiveRuns(Db& db) {
+  SQLite::Statement& row = db.Prepare("SELECT count(*) FROM runs WHERE state IN ('queued', 'running')");
+  row.executeStep();
+  return row.getColumn(0).getInt64();
 }
 
 std::optional<Run> LastRun(Db& db, const std::string& pipeline) {
@@ -178,54 +231,12 @@ Status EndRun(Db& db, std::int64_t now_us, std::int64_t run, RunState to, const 
   return {};
 }
 
-Status MoveStep(Db& db, std::int64_t now_us, std::int64_t run, const std::string& step, StepState to) {
-  SQLite::Statement& row = db.Prepare("SELECT state FROM steps WHERE run = ? AND name = ?", run, step);
-  if (!row.executeStep())
-    return Fail(ErrorCode::kNotFound, "find step", std::to_string(run) + "/" + step, "there is no such step");
-  RATCHET_TRY(CheckMove(StateColumn<StepState>(row, 0), to, "step " + std::to_string(run) + "/" + step));
-  if (to == StepState::kPending)
-    db.Exec("UPDATE steps SET state = 'pending', started_at = NULL, ended_at = NULL WHERE run = ? AND name = ?", run, step);
-  else if (to == StepState::kRunning)
-    db.Exec("UPDATE steps SET state = 'running', started_at = ? WHERE run = ? AND name = ?", now_us, run, step);
-  else
-    db.Exec("UPDATE steps SET state = ?, ended_at = ? WHERE run = ? AND name = ?", Name(to), now_us, run, step);
-  RunEvent(db, now_us, run, "step.state", {{"step", step}, {"state", Name(to)}});
-  return {};
+void NoteOutcome(Db& db, std::int64_t run, const std::string& outcome) {
+  db.Exec("UPDATE runs SET outcome = ? WHERE id = ?", outcome, run);
 }
 
-Result<Attempt> StartAttempt(Db& db, std::int64_t now_us, std::int64_t run, const std::string& step) {
-  SQLite::Statement& state = db.Prepare("SELECT state FROM steps WHERE run = ? AND name = ?", run, step);
-  if (state.executeStep() && StateColumn<StepState>(state, 0) == StepState::kPending)
-    RATCHET_TRY(MoveStep(db, now_us, run, step, StepState::kRunning));
-  SQLite::Statement& last =
-      db.Prepare("SELECT coalesce(max(number), 0) FROM attempts WHERE run = ? AND step = ?", run, step);
-  last.executeStep();
-  Attempt attempt{.run = run, .step = step, .number = last.getColumn(0).getInt64() + 1,
-                  .state = AttemptState::kRunning, .started_at = now_us};
-  db.Exec("INSERT INTO attempts (run, step, number, state, started_at) VALUES (?, ?, ?, 'running', ?)", run, step,
-          attempt.number, now_us);
-  RunEvent(db, now_us, run, "step.state", {{"step", step}, {"state", "running"}, {"attempt", attempt.number}});
-  return attempt;
-}
-
-void SetAttemptPid(Db& db, std::int64_t run, const std::string& step, std::int64_t number, std::int64_t pid) {
-  db.Exec("UPDATE attempts SET pid = ? WHERE run = ? AND step = ? AND number = ?", pid, run, step, number);
-}
-
-Status EndAttempt(Db& db, std::int64_t now_us, const Attempt& attempt, AttemptState to, const AttemptEnd& end) {
-  SQLite::Statement& row = db.Prepare("SELECT state FROM attempts WHERE run = ? AND step = ? AND number = ?",
-                                      attempt.run, attempt.step, attempt.number);
-  std::string subject = "attempt " + std::to_string(attempt.run) + "/" + attempt.step + "-" + std::to_string(attempt.number);
-  if (!row.executeStep()) return Fail(ErrorCode::kNotFound, "find", subject, "there is no such attempt");
-  RATCHET_TRY(CheckMove(StateColumn<AttemptState>(row, 0), to, subject));
-  db.Exec("UPDATE attempts SET state = ?, ended_at = ?, error_json = ?, result_json = ?, cpu_s = ?, max_rss_bytes = ?"
-          " WHERE run = ? AND step = ? AND number = ?",
-          Name(to), now_us, end.error, end.result, end.cpu_s, end.max_rss_bytes, attempt.run, attempt.step,
-          attempt.number);
-  Json data = {{"step", attempt.step}, {"attempt", attempt.number}, {"attempt_state", Name(to)}};
-  if (end.error) data["error"] = *end.error;
-  RunEvent(db, now_us, attempt.run, "step.state", std::move(data));
-  return {};
+void NoteError(Db& db, std::int64_t run, const Json& error) {
+  db.Exec("UPDATE runs SET error_json = ? WHERE id = ?", error, run);
 }
 
 Status SetCandidate(Db& db, std::int64_t run, std::int64_t version) {
@@ -250,14 +261,14 @@ Result<Run> RetryRun(Db& db, std::int64_t now_us, const std::string& actor, std:
                 "Start a new one with `ratchet run start " + record.pipeline + "`");
   RATCHET_TRY(CheckUndecided(db, record));
   RATCHET_TRY(MoveRun(db, run, RunState::kQueued));
-  db.Exec("UPDATE runs SET outcome = NULL, error_json = NULL, ended_at = NULL, cancel_asked = 0, summary = '',"
+  db.Exec("UPDATE runs SET outcome = NULL, error_json = NULL, started_at = NULL, ended_at = NULL, cancel_asked = 0, summary = '',"
           " live_at_start = (SELECT live FROM models WHERE name = runs.model) WHERE id = ?", run);
-  auto failed = std::find_if(record.steps.begin(), record.steps.end(),
-                             [](const Step& step) { return step.state != StepState::kSucceeded; });
-  if (failed != record.steps.end() && (failed->name == "gate" || failed->name == "release"))
-    failed = std::find_if(record.steps.begin(), record.steps.end(), [](const Step& s) { return s.name == "test"; });
-  for (; failed != record.steps.end(); ++failed)
-    if (IsEnd(failed->state)) RATCHET_TRY(MoveStep(db, now_us, run, failed->name, StepState::kPending));
+  for (const Step& step : StepsToRepeat(record)) {
+    RATCHET_TRY(MoveStep(db, now_us, run, step.name, StepState::kPending));
+    db.Exec("UPDATE steps SET attempts_before = ? WHERE run = ? AND name = ?",
+            static_cast<std::int64_t>(step.attempts.size()), run, step.name);
+  }
+  CountBlocked(db, now_us, run);
   RunEvent(db, now_us, run, "run.state", {{"state", "queued"}});
   AppendAudit(db, now_us, actor, "run.retry", std::to_string(run), "");
   return GetRun(db, run);

@@ -9,11 +9,21 @@
 
 namespace ratchet::registry {
 
-inline constexpr const char* kStepNames[] = {"validate", "train", "test", "gate", "release"};
+// One node of the graph that a new run is made of.
+struct StepInput {
+  std::string name, kind;
+  std::vector<std::string> needs;  // names of steps that stand before it in the list
+  std::optional<Json> params;
+};
 
 struct RunInput {
   std::string pipeline;
-  Json reason, overrides, spec;  // spec: with the overrides applied
+  Json reason, overrides, spec;      // spec: with the overrides applied
+  std::vector<StepInput> steps;
+  std::int64_t priority = 0;
+  std::optional<std::int64_t> deadline_s;
+  bool fresh = false;
+  std::optional<std::int64_t> reproduces;  // then revision and dataset version are those of that run
 };
 
 // Queues a run of the pipeline's current revision on its dataset's latest version. kNotFound: no such pipeline;
@@ -24,7 +34,30 @@ struct RunFilter {
   std::optional<std::string> pipeline, state;
 };
 Page<Run> ListRuns(Db& db, const RunFilter& filter, int limit, const std::optional<std::string>& after);  // newest first
-std::vector<Run> ActiveRuns(Db& db);  // queued and running, oldest first, with steps
+
+// What there is to do about a run: its row (without spec and steps), the steps that run or may start, and how many are in
+// which state. Costs what is open, not what is done.
+struct RunWork {
+  Run run;
+  std::vector<Step> open;  // with attempts; running ones first, then those that may start, by position
+  StepCounts counts;
+};
+inline constexpr int kMostOpenSteps = 128;  // of one run, in one RunWork
+std::vector<RunWork> RunningRuns(Db& db);   // oldest first
+Result<RunWork> WorkOf(Db& db, std::int64_t run);  // kNotFound
+// A queued run as far as the queue is concerned. Runs of paused pipelines are left out, but for cancelled ones.
+struct QueuedRun {
+  std::int64_t id = 0;
+  std::string pipeline;
+  std::int64_t priority = 0;
+  bool cancel_asked = false;
+};
+std::vector<QueuedRun> QueuedRuns(Db& db, int limit);  // highest priority first, then oldest
+// Pipelines that have a run under way.
+std::vector<std::string> RunningPipelines(Db& db);
+// When a run of the pipeline was last begun; 0 = never.
+std::int64_t LastBegunAt(Db& db, const std::string& pipeline);
+std::int64_t CountActiveRuns(Db& db);
 // The newest run of the pipeline, whatever its state.
 std::optional<Run> LastRun(Db& db, const std::string& pipeline);
 
@@ -42,10 +75,31 @@ void SetAttemptPid(Db& db, std::int64_t run, const std::string& step, std::int64
 struct AttemptEnd {
   std::optional<Json> error, result;
   std::optional<double> cpu_s;
-  std::optional<std::int64_t> max_rss_bytes;
+  std::optional<std::int64_t> max_rss_bytes, read_bytes;
 };
 Status EndAttempt(Db& db, std::int64_t now_us, const Attempt& attempt, AttemptState to, const AttemptEnd& end);
+// Notes on a run under way: how it will end, and what ended it.
+void NoteOutcome(Db& db, std::int64_t run, const std::string& outcome);
+void NoteError(Db& db, std::int64_t run, const Json& error);
 Status SetCandidate(Db& db, std::int64_t run, std::int64_t version);
+void SetOutputs(Db& db, std::int64_t run, const std::string& step, const Json& outputs);
+void SetCacheKey(Db& db, std::int64_t run, const std::string& step, const std::string& key);
+// The step's outputs_json, by name; nothing where it has none.
+std::optional<Json> OutputsOf(Db& db, std::int64_t run, const std::string& step);
+
+// What a step with this content brought before.
+struct CachedStep {
+  std::int64_t run = 0;
+  std::string step;
+  Json result;
+  std::optional<Json> outputs;
+};
+std::optional<CachedStep> FindCached(Db& db, const std::string& key);
+// Keeps what the step brought under the key that was set for it; nothing where none was. The first to do the work stays
+// the one that is named.
+void KeepCached(Db& db, std::int64_t now_us, const CachedStep& step);
+// Moves a pending step to succeeded by what another run did.
+Status TakeCached(Db& db, std::int64_t now_us, std::int64_t run, const std::string& step, const CachedStep& cached);
 
 // Notes that the run is to end; the orchestrator does it. kConflict when it has ended.
 Result<Run> AskCancel(Db& db, std::int64_t now_us, const std::string& actor, std::int64_t run);

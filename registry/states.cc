@@ -58,12 +58,13 @@ constexpr std::array<std::pair<RunState, RunState>, 7> kRunMoves{{{RunState::kQu
                                                                   {RunState::kRunning, RunState::kCancelled},
                                                                   {RunState::kFailed, RunState::kQueued},
                                                                   {RunState::kCancelled, RunState::kQueued}}};
-constexpr std::array<std::pair<StepState, StepState>, 10> kStepMoves{{{StepState::kPending, StepState::kRunning},
+constexpr std::array<std::pair<StepState, StepState>, 11> kStepMoves{{{StepState::kPending, StepState::kRunning},
                                                                      {StepState::kPending, StepState::kSkipped},
                                                                      {StepState::kPending, StepState::kCancelled},
                                                                      {StepState::kRunning, StepState::kSucceeded},
                                                                      {StepState::kRunning, StepState::kFailed},
                                                                      {StepState::kRunning, StepState::kCancelled},
+                                                                     {StepState::kRunning, StepState::kSkipped},  // a pruned trial
                                                                      {StepState::kFailed, StepState::kPending},
                                                                      {StepState::kCancelled, StepState::kPending},
                                                                      {StepState::kSkipped, StepState::kPending},

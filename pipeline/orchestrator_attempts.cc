@@ -1,0 +1,313 @@
+// From a pending step to a finished attempt. Declared in pipeline/orchestrator.h.
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "pipeline/orchestrator_run.h"
+#include "pipeline/step_cache.h"
+#include "registry/datasets.h"
+
+namespace ratchet::pipeline {
+namespace {
+
+using registry::Attempt;
+using registry::AttemptEnd;
+using registry::AttemptState;
+using registry::Db;
+using registry::Json;
+using registry::Run;
+using registry::Step;
+using registry::StepState;
+
+// A folder itself: a trainer may have put a symbolic link in its place, to be led somewhere else by the next attempt.
+bool IsFolder(const std::string& path) {
+  struct stat info {};
+  return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// The newest checkpoint that an earlier attempt of the step left.
+std::optional<std::string> FindCheckpoint(const std::string& data_dir, const Run& run, const Step& step) {
+  for (auto attempt = step.attempts.rbegin(); attempt != step.attempts.rend(); ++attempt) {
+    std::string folder = AttemptFolder(data_dir, run.id, step.name, attempt->number) + "/checkpoint";
+    if (IsFolder(folder)) return folder;
+  }
+  return std::nullopt;
+}
+
+AttemptEnd MakeEnd(const StepExit& exit) {
+  AttemptEnd end;
+  if (exit.cpu_s > 0) end.cpu_s = exit.cpu_s;
+  if (exit.max_rss_bytes > 0) end.max_rss_bytes = exit.max_rss_bytes;
+  if (exit.read_bytes > 0) end.read_bytes = exit.read_bytes;
+  return end;
+}
+
+StepRef RefOf(const std::string& data_dir, std::int64_t run, const Step& step, std::int64_t number) {
+  return {.id = AttemptId(run, step.name, number), .folder = AttemptFolder(data_dir, run, step.name, number),
+          .host = HostOf(step.kind)};
+}
+
+Result<Json> ParseBlob(const registry::BlobStore& blobs, const std::string& sha256) {
+  RATCHET_ASSIGN(std::string text, blobs.Read(sha256));
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return Fail(ErrorCode::kCorrupt, "read blob", sha256, "not JSON");
+  return json;
+}
+
+bool ExpectsLikeLive(const Json& expect) {
+  return std::ranges::any_of(expect, [](const Json& item) { return item.is_object() && item.contains("like"); });
+}
+
+// What a class of failure means for the reader who did not write Ratchet.
+std::string HintFor(const std::string& error_class) {
+  if (error_class == "out_of_memory") return "Raise limits.memory, or make batches smaller";
+  if (error_class == "timeout") return "Raise limits.time, or do less per step";
+  if (error_class == "disk_quota") return "Raise limits.disk, or write less to the step's folder";
+  if (error_class == "signal") return "Look at the log for what it did last; retry.on: [signal] tries it again";
+  return "";
+}
+
+}  // namespace
+
+bool Orchestrator::HasRoom(const Context& at, const Step& step) {
+  const int wanted = pipeline::WorkOf(*at.spec, step).limits.cpus;
+  if (cpus_taken_ > 0 && cpus_taken_ + wanted > options_.cpus) return false;
+  if (step.kind != "trial") return true;
+  auto running = std::ranges::count_if(at.work.open, [](const Step& other) {
+    return other.kind == "trial" && !other.attempts.empty() && other.attempts.back().state == AttemptState::kRunning;
+  });
+  return running < at.spec->train.sweep->parallel;
+}
+
+// Files that other steps made, by the names under which the step asks for them.
+Status Orchestrator::GatherFiles(const Context& at, StepInputs& inputs) {
+  for (const std::string& input : inputs.work->inputs) {
+    const InputName name = SplitInput(input);
+    if (name.step == "data") continue;
+    RATCHET_ASSIGN(auto outputs, store_.Read([&](Db& db) -> Result<std::optional<Json>> {
+      return registry::OutputsOf(db, at.run().id, name.step);
+    }));
+    if (!outputs || !outputs->contains(name.output))
+      return Fail(ErrorCode::kCorrupt, "gather inputs of", inputs.step.name, "there is no " + input);
+    inputs.files[input] = outputs->at(name.output).at("sha256");
+  }
+  return {};
+}
+
+Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& step) {
+  const Run& run = at.run();
+  StepInputs inputs{.run = &run, .spec = at.spec.get(), .work = &pipeline::WorkOf(*at.spec, step), .step = step,
+                    .data_dir = options_.data_dir, .sandbox_required = options_.sandbox_required};
+  inputs.attempt = step.attempts.empty() ? 1 : step.attempts.back().number + 1;
+  std::optional<registry::Version> live;
+  RATCHET_TRY(store_.Read([&](Db& db) -> Status {
+    RATCHET_ASSIGN(inputs.dataset, registry::GetDatasetVersion(db, run.dataset, run.dataset_version));
+    RATCHET_ASSIGN(inputs.trainer_files, registry::RevisionFiles(db, run.pipeline, run.revision));
+    auto model = registry::GetModel(db, run.model);  // there is none before the first candidate
+    if (model && model->live) {
+      RATCHET_ASSIGN(live, registry::GetVersion(db, run.model, *model->live));
+      if (step.kind == "validate" && live->dataset == run.dataset) {
+        RATCHET_ASSIGN(auto trained_on, registry::GetDatasetVersion(db, live->dataset, live->dataset_version));
+        if (ExpectsLikeLive(at.spec->data.expect)) inputs.reference = trained_on.manifest;
+      }
+    }
+    if (step.kind != "test") return {};
+    RATCHET_ASSIGN(inputs.candidate, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
+    inputs.live = live;
+    return {};
+  }));
+  RATCHET_ASSIGN(inputs.dataset_manifest, ParseBlob(blobs_, inputs.dataset.manifest));
+  if (inputs.reference.is_string()) {
+    RATCHET_ASSIGN(inputs.reference, ParseBlob(blobs_, inputs.reference));
+  }
+  RATCHET_TRY(GatherFiles(at, inputs));
+  inputs.metric = inputs.candidate ? MetricOf(*at.spec, inputs.candidate->manifest) : at.spec->test.metric.value_or("");
+  if (step.kind == "train" || step.kind == "trial") inputs.resume = FindCheckpoint(options_.data_dir, run, step);
+  return inputs;
+}
+
+// True when another run did the same work; `key` is the step's, where it may be looked up at all.
+bool Orchestrator::TakeFromCache(Context& at, const Step& step, const Json& step_file, std::string& key) {
+  if (!pipeline::WorkOf(*at.spec, step).cache || at.run().reproduces) return false;
+  auto wanted = CacheKey(step_file, BuildOf(step_file, executor_.Describe()));
+  if (!wanted) return false;
+  key = *wanted;
+  if (at.run().fresh || !step.attempts.empty()) return false;
+  auto cached = store_.Read([&](Db& db) -> Result<std::optional<registry::CachedStep>> { return registry::FindCached(db, key); });
+  if (!cached || !*cached) return false;
+  const Json outputs = (*cached)->outputs.value_or(Json::object());
+  for (const Json& output : outputs)
+    if (output.is_object() && output.contains("sha256") && !blobs_.Has(output["sha256"])) return false;
+  Status taken = store_.Write([&](Db& db) -> Status {
+    RATCHET_TRY(registry::TakeCached(db, now_us_, at.run().id, step.name, **cached));
+    return step.kind == "train" ? MakeCandidate(db, at, outputs) : Status();
+  });
+  if (!taken) spdlog::warn("run {}: {} is done anew, the cache's answer would not do: {}", at.run().id, step.name, taken.error().Message());
+  return taken.has_value();
+}
+
+bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
+  const Step& step = action.step;
+  if (!executor_.Ready(HostOf(step.kind))) {
+    WakeAt(now_us_ + kWaitingTickUs);
+    return false;
+  }
+  if (!HasRoom(at, step)) return false;
+  auto inputs = GatherInputs(at, step);
+  if (!inputs) return IsPassing(inputs.error()) ? Postpone(at.run(), inputs.error()) : FailRunStep(at, step.name, inputs.error());
+  const Json step_file = MakeStepFile(*inputs, blobs_);
+  std::string key;
+  if (step.state == StepState::kPending && TakeFromCache(at, step, step_file, key)) return true;
+  if (Status written = WriteStepFolder(files_, step_file); !written) return Postpone(at.run(), written.error());
+  auto attempt = store_.Write([&](Db& db) -> Result<Attempt> {
+    if (!key.empty()) registry::SetCacheKey(db, at.run().id, step.name, key);
+    return registry::StartAttempt(db, now_us_, at.run().id, step.name);
+  });
+  if (!attempt) return Postpone(at.run(), attempt.error());
+  cpus_taken_ += inputs->work->limits.cpus;
+  // A step that could not be started is found lost at the next look, and tried again.
+  Status started = executor_.Start(RefOf(options_.data_dir, at.run().id, step, attempt->number));
+  WakeAt(now_us_ + kBusyTickUs);
+  if (!started) Postpone(at.run(), started.error());
+  // Seen as running by what else is started in this round.
+  for (Step& open : at.work.open)
+    if (open.name == step.name) open.attempts.push_back(*attempt);
+  return false;
+}
+
+bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
+  const Attempt& attempt = action.attempt;
+  const StepRef ref = RefOf(options_.data_dir, at.run().id, action.step, attempt.number);
+  StepStatus status = executor_.Poll(ref);
+  WakeAt(now_us_ + kBusyTickUs);
+  if (status.kind == StepStatus::Kind::kRunning) {
+    if (status.pid && !attempt.pid)
+      store_.Write([&](Db& db) -> Status {
+        registry::SetAttemptPid(db, at.run().id, attempt.step, attempt.number, *status.pid);
+        return {};
+      });
+    return false;
+  }
+  auto result = ReadResult(files_, ref.folder);
+  bool taken;
+  if (!result) {
+    StepExit unreadable = status.exit;
+    unreadable.error_class = "internal";
+    unreadable.message = "its result cannot be read: " + result.error().Message();
+    taken = EndAttemptWithError(at, attempt, AttemptState::kFailed, unreadable);
+  } else if (*result) {
+    taken = TakeResult(at, attempt, **result, status.exit);
+  } else if (status.kind == StepStatus::Kind::kUnknown) {
+    StepExit lost{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
+    taken = EndAttemptWithError(at, attempt, AttemptState::kLost, lost);
+  } else {
+    taken = EndAttemptWithError(at, attempt, AttemptState::kFailed, status.exit);
+  }
+  if (!taken) return false;  // its end is still to be written down
+  executor_.Forget(ref.id);
+  stopping_.erase(ref.id);
+  return true;
+}
+
+bool Orchestrator::Perform(Context& at, const StopAttempt& action) {
+  const Attempt& attempt = action.attempt;
+  const Step* step = at.Find(attempt.step);
+  const StepRef ref = RefOf(options_.data_dir, at.run().id, *step, attempt.number);
+  StepStatus status = executor_.Poll(ref);
+  if (status.kind == StepStatus::Kind::kRunning) {
+    if (stopping_.insert(ref.id).second) executor_.Kill(ref, action.error_class, action.message);
+    WakeAt(now_us_ + kWaitingTickUs);
+    return false;
+  }
+  auto result = ReadResult(files_, ref.folder);
+  if (result && *result && (*result)->value("outcome", "") == "succeeded") {  // it was faster
+    if (!TakeResult(at, attempt, **result, status.exit)) return false;
+  } else {
+    StepExit exit = status.exit;
+    exit.error_class = action.error_class;
+    exit.message = action.message;
+    if (!EndAttemptWithError(at, attempt, AttemptState::kCancelled, exit)) return false;
+    Status moved = store_.Write(
+        [&](Db& db) { return registry::MoveStep(db, now_us_, at.run().id, attempt.step, StepState::kCancelled); });
+    if (!moved) return Postpone(at.run(), moved.error());
+  }
+  executor_.Forget(ref.id);
+  stopping_.erase(ref.id);
+  return true;
+}
+
+bool Orchestrator::EndAttemptWithError(Context& at, const Attempt& attempt, AttemptState state, const StepExit& exit) {
+  std::string error_class = exit.error_class;
+  std::string message = exit.message;
+  if (error_class.empty()) error_class = exit.signal ? "signal" : "internal";
+  if (message.empty() && exit.signal) message = "its process was killed by signal " + std::to_string(*exit.signal);
+  if (message.empty()) message = "its process ended with code " + std::to_string(exit.exit_code.value_or(-1)) + " and no result";
+  AttemptEnd end = MakeEnd(exit);
+  const std::string folder = AttemptFolder(options_.data_dir, at.run().id, attempt.step, attempt.number);
+  end.error = Json{{"class", error_class}, {"message", message}, {"hint", exit.hint.empty() ? HintFor(error_class) : exit.hint},
+                   {"log_tail", LogTail(folder)}};
+  const Step* step = at.Find(attempt.step);
+  const bool pruned = error_class == "pruned" && step != nullptr && step->kind == "trial";
+  Status ended = store_.Write([&](Db& db) -> Status {
+    RATCHET_TRY(registry::EndAttempt(db, now_us_, attempt, pruned ? AttemptState::kCancelled : state, end));
+    if (!pruned) return {};
+    registry::SetOutputs(db, at.run().id, attempt.step, {{"epochs", EpochProgress(folder)}});
+    return registry::MoveStep(db, now_us_, at.run().id, attempt.step, StepState::kSkipped);
+  });
+  if (!ended) return Postpone(at.run(), ended.error());
+  spdlog::warn("run {}: {} attempt {} {}: {}", at.run().id, attempt.step, attempt.number, error_class, message);
+  return true;
+}
+
+bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& result, const StepExit& exit) {
+  AttemptEnd end = MakeEnd(exit);
+  end.result = result;
+  if (result.value("outcome", "") != "succeeded") {
+    end.error = result.value("error", Json{{"class", "internal"}, {"message", "failed without saying why"}, {"hint", ""}});
+    (*end.error)["log_tail"] = LogTail(AttemptFolder(options_.data_dir, at.run().id, attempt.step, attempt.number));
+    Status ended = store_.Write(
+        [&](Db& db) { return registry::EndAttempt(db, now_us_, attempt, AttemptState::kFailed, end); });
+    return ended ? true : Postpone(at.run(), ended.error());
+  }
+  const Step& step = *at.Find(attempt.step);
+  const bool trained = step.kind == "train" || step.kind == "trial";
+  auto outputs = trained ? AdoptBundle(at, attempt, result) : AdoptOutputs(at, step, attempt, result);
+  Status taken = outputs ? store_.Write([&](Db& db) -> Status {
+    registry::SetOutputs(db, at.run().id, step.name, *outputs);
+    if (step.kind == "train" && !at.run().reproduces) RATCHET_TRY(MakeCandidate(db, at, *outputs));
+    RATCHET_TRY(registry::EndAttempt(db, now_us_, attempt, AttemptState::kSucceeded, end));
+    registry::KeepCached(db, now_us_, {.run = at.run().id, .step = step.name, .result = result, .outputs = *outputs});
+    return registry::MoveStep(db, now_us_, at.run().id, step.name, StepState::kSucceeded);
+  }) : Status(std::unexpected(outputs.error()));
+  if (taken) return true;
+  if (IsPassing(taken.error())) return Postpone(at.run(), taken.error());
+  StepExit broken{.error_class = "internal", .message = "its result could not be taken in: " + taken.error().Message()};
+  return EndAttemptWithError(at, attempt, AttemptState::kFailed, broken);
+}
+
+// What a step leaves for others, under content addresses: {"NAME":{"sha256","bytes"}}.
+Result<Json> Orchestrator::AdoptOutputs(const Context& at, const Step& step, const Attempt& attempt, const Json& result) {
+  const std::string folder = AttemptFolder(options_.data_dir, at.run().id, step.name, attempt.number);
+  Json outputs = Json::object();
+  if (step.kind == "test") {
+    RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
+    RATCHET_ASSIGN(std::string text, files_.Read(folder + "/step.json"));
+    const Json opponent = Json::parse(text, nullptr, false).value("live", Json());
+    outputs["scores.pack"] = {{"sha256", scores}};
+    outputs["opponent_version"] = opponent.is_object() ? opponent.value("version", Json()) : Json();
+  }
+  const StepSpec* own = FindStep(*at.spec, step.name);
+  if (own == nullptr) return outputs;
+  const Json made = result.value("outputs", Json::object());
+  for (const std::string& name : own->outputs) {
+    if (!made.contains(name)) return Fail(ErrorCode::kInvalid, "take in", step.name, "it made no " + name);
+    const Json& output = made[name];
+    RATCHET_TRY(blobs_.AdoptExpected(folder + "/" + output.at("path").get<std::string>(), output.at("sha256")));
+    outputs[name] = {{"sha256", output.at("sha256")}, {"bytes", output.at("bytes")}};
+  }
+  return outputs;
+}
+
+}  // namespace ratchet::pipeline

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "pipeline/graph.h"
+#include "pipeline/orchestrator.h"
+
+// What the orchestrator's sources share; nobody else includes it.
+namespace ratchet::pipeline {
+
+inline constexpr std::int64_t kIdleTickUs = 5'000'000;   // nothing under way
+inline constexpr std::int64_t kBusyTickUs = 500'000;     // steps running: their ends wake the loop earlier
+inline constexpr std::int64_t kWaitingTickUs = 50'000;   // waiting for the executor or for replicas
+
+// One run while its actions are performed.
+struct Orchestrator::Context {
+  registry::RunWork work;
+  SpecPtr spec;
+
+  const registry::Run& run() const { return work.run; }
+  const registry::Step* Find(const std::string& name) const {
+    for (const registry::Step& step : work.open)
+      if (step.name == name) return &step;
+    return nullptr;
+  }
+};
+
+}  // namespace ratchet::pipeline

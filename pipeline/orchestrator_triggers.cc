@@ -1,0 +1,104 @@
+// Runs that start by themselves. Declared in pipeline/orchestrator.h.
+
+#include "base/log.h"
+#include "pipeline/cron.h"
+#include "pipeline/orchestrator_run.h"
+#include "pipeline/triggers.h"
+#include "registry/datasets.h"
+
+namespace ratchet::pipeline {
+namespace {
+
+using registry::Db;
+using registry::Json;
+
+bool HasTriggers(const Spec& spec) {
+  return spec.retrain.new_rows || spec.retrain.schedule || spec.retrain.drift;
+}
+
+// A pipeline as far as its triggers go. Kept small: it is looked at in every tick.
+struct Watched {
+  registry::Pipeline pipeline;
+  TriggerFacts facts;
+  bool has_rows = false;
+};
+
+Result<Watched> Look(Db& db, const registry::Pipeline& pipeline, const Spec& spec) {
+  Watched watched{.pipeline = pipeline, .facts = {.paused = pipeline.paused, .new_rows = spec.retrain.new_rows,
+                                                  .drift_limit = spec.retrain.drift, .drift = {}, .drifted_column = {}}};
+  auto dataset = registry::GetDataset(db, pipeline.dataset);
+  if (!dataset || dataset->latest_version == 0) return watched;  // it may come later
+  watched.has_rows = true;
+  watched.facts.rows_now = dataset->rows.Total();
+  std::int64_t seen_version = 0;
+  if (auto last = registry::LastRun(db, pipeline.name)) {
+    watched.facts.run_active = !registry::IsEnd(last->state);
+    auto used = registry::GetDatasetVersion(db, last->dataset, last->dataset_version);
+    if (used && last->dataset == pipeline.dataset) {
+      watched.facts.rows_at_last_run = used->rows.Total();
+      seen_version = used->version;
+    }
+  }
+  auto drift = registry::FindDrift(db, pipeline.name);
+  if (drift && drift->dataset_version > seen_version) {
+    watched.facts.drift = drift->worst;
+    watched.facts.drifted_column = drift->report.value("worst_column", "");
+  }
+  return watched;
+}
+
+}  // namespace
+
+Result<Orchestrator::SpecPtr> Orchestrator::SpecOf(const registry::Pipeline& pipeline) {
+  auto& known = pipeline_specs_[pipeline.name];
+  if (known.second && known.first == pipeline.revision) return known.second;
+  RATCHET_ASSIGN(Spec spec, SpecFromJson(pipeline.spec));
+  known = {pipeline.revision, std::make_shared<const Spec>(std::move(spec))};
+  return known.second;
+}
+
+void Orchestrator::FireTriggers() {
+  auto pipelines = store_.Read([&](Db& db) -> Result<std::vector<registry::Pipeline>> {
+    std::vector<registry::Pipeline> found;
+    std::optional<std::string> after;
+    do {
+      auto page = registry::ListPipelines(db, registry::kMaxPage, after);
+      found.insert(found.end(), std::make_move_iterator(page.items.begin()), std::make_move_iterator(page.items.end()));
+      after = page.next;
+    } while (after);
+    return found;
+  });
+  if (!pipelines) return spdlog::error("{}", pipelines.error().Message()), void();
+  for (const registry::Pipeline& pipeline : *pipelines) {
+    auto spec = SpecOf(pipeline);
+    if (spec && HasTriggers(**spec)) FireTrigger(pipeline, **spec);
+  }
+}
+
+bool Orchestrator::FireTrigger(const registry::Pipeline& pipeline, const Spec& spec) {
+  auto watched = store_.Read([&](Db& db) { return Look(db, pipeline, spec); });
+  if (!watched) return spdlog::error("{}", watched.error().Message()), false;
+  if (spec.retrain.schedule) {
+    auto schedule = Schedule::Parse(*spec.retrain.schedule, spec.retrain.zone);
+    if (!schedule) return spdlog::error("pipeline {}: {}", pipeline.name, schedule.error().Message()), false;
+    // A schedule counts from when it was applied; what fell into a pause or into an empty dataset's time is not made up.
+    const std::int64_t since_us = std::max(pipeline.schedule_seen_at.value_or(0), pipeline.updated_at);
+    auto missed = schedule->Missed(since_us, now_us_);
+    if (missed) watched->facts.missed_fires = missed->count;
+    WakeAt(schedule->NextAfter(now_us_));
+  }
+  auto trigger = watched->has_rows ? DueTrigger(watched->facts) : std::nullopt;
+  if (!trigger) return false;
+  auto run = store_.Write([&](Db& db) {
+    if (trigger->kind == "schedule") registry::SetScheduleSeen(db, pipeline.name, now_us_);
+    return registry::CreateRun(db, now_us_, {.pipeline = pipeline.name,
+                                             .reason = {{"kind", trigger->kind}, {"detail", trigger->detail}},
+                                             .overrides = Json::object(), .spec = pipeline.spec, .steps = PlanSteps(spec),
+                                             .priority = spec.run.priority, .deadline_s = spec.run.deadline_s});
+  });
+  if (!run) return spdlog::error("{}", run.error().Message()), false;
+  spdlog::info("run {} of {} starts: {}", run->id, pipeline.name, trigger->detail);
+  return true;
+}
+
+}  // namespace ratchet::pipeline

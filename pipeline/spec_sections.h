@@ -1,0 +1,21 @@
+#pragma once
+
+#include "pipeline/spec.h"
+#include "pipeline/spec_reader.h"
+
+// Readers of single sections of a spec that several sources of the room share; nobody else includes it.
+namespace ratchet::pipeline {
+
+template <typename Value>
+void Take(Value& into, auto&& read) {
+  if (read) into = std::move(*read);
+}
+
+// The keys of a WorkSpec.
+inline const std::vector<std::string> kWorkKeys{"recipe", "command", "params", "seed", "inputs", "limits", "retry", "cache"};
+void ReadWork(Section& section, Faults& faults, WorkSpec& into);
+
+// `steps` of the spec `root`, which has `train` read already, and whether needs, inputs and outputs fit together.
+void ReadSteps(Section& root, Faults& faults, Spec& into);
+
+}  // namespace ratchet::pipeline
