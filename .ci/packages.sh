@@ -4,7 +4,7 @@
 build_packages="build-essential cmake ninja-build ccache mold pkg-config git ca-certificates
   libtorch-dev libsqlitecpp-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev prometheus-cpp-dev libcpp-httplib-dev
   nlohmann-json3-dev libspdlog-dev libfmt-dev libssl-dev libpng-dev libarchive-dev libsimdjson-dev libzstd-dev
-  zlib1g-dev nodejs python3 dataset-fashion-mnist"
+  zlib1g-dev libabsl-dev tzdata nodejs python3 dataset-fashion-mnist"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3-torch python3-numpy python3-pytest python3-yaml
   python3-jsonschema chromium procps mount"
 

@@ -34,7 +34,7 @@ THIRD_PARTY = {
     "lake": ["SQLiteCpp/", "sqlite3.h", "simdjson", "zstd", "spdlog/", "openssl/"],
     "registry": ["SQLiteCpp/", "sqlite3.h", "spdlog/"],
     "gate": ["boost/math/", "spdlog/fmt/"],
-    "pipeline": ["yaml-cpp/", "boost/process", "spdlog/"],
+    "pipeline": ["absl/time/", "yaml-cpp/", "boost/process", "spdlog/"],
     "plugins": ["torch/", "ATen/", "c10/", "caffe2/", "png.h", "spdlog/"],
     "worker": ["torch/", "ATen/", "c10/", "caffe2/", "CLI/", "spdlog/"],
     "serving": ["torch/", "ATen/", "c10/", "caffe2/", "boost/", "simdjson", "CLI/", "httplib.h", "spdlog/"],
