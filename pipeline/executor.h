@@ -9,13 +9,13 @@
 
 namespace ratchet::pipeline {
 
-// How a step's process ended, as far as its executor saw.
+// How a step's process ended, as far as its supervisor saw (exit.json).
 struct StepExit {
   std::optional<int> exit_code, signal;
-  std::string error_class;  // out_of_memory, timeout, disk_quota, cancelled, refused ones too; empty = by itself
+  std::string error_class;  // out_of_memory, timeout, disk_quota, cancelled, pruned, refused ones too; empty = by itself
   std::string message, hint;
   double cpu_s = 0;
-  std::int64_t max_rss_bytes = 0;
+  std::int64_t max_rss_bytes = 0, read_bytes = 0;
 };
 
 struct StepStatus {
@@ -25,21 +25,31 @@ struct StepStatus {
   StepExit exit;  // kExited
 };
 
+// Which fork server runs a step: commands' needs no LibTorch and is there within milliseconds.
+enum class StepHost { kCommands, kRecipes };
+
+struct StepRef {
+  std::string id;      // "5/train-1"
+  std::string folder;  // absolute; holds step.json
+  StepHost host = StepHost::kRecipes;
+};
+
 // The seam to whatever runs steps. Called by the control loop's thread alone. The truth about a step that ran to its end
-// is its result.json; an executor only tells of processes.
+// is its result.json; an executor only tells of processes. Steps outlive their executor.
 class Executor {
  public:
   virtual ~Executor() = default;
-  virtual bool Ready() const = 0;
-  // Starts the step whose folder holds step.json. `id` names it from now on ("5/train-1").
-  virtual Status Start(const std::string& id, const std::string& folder) = 0;
+  virtual bool Ready(StepHost host) const = 0;
+  // Starts the step whose folder holds step.json.
+  virtual Status Start(const StepRef& step) = 0;
   // Ends it with all its processes; it will be seen as exited with this class and message.
-  virtual void Kill(const std::string& id, const std::string& error_class, const std::string& message) = 0;
-  // kUnknown: never started here, or lost with its executor.
-  virtual StepStatus Poll(const std::string& id) = 0;
+  virtual void Kill(const StepRef& step, const std::string& error_class, const std::string& message) = 0;
+  // What became of the step, also of one that an earlier executor started: such a one is taken on again.
+  // kUnknown: it does not run, left no word how it ended, and will never start.
+  virtual StepStatus Poll(const StepRef& step) = 0;
   // Drops what is known of an exited step.
   virtual void Forget(const std::string& id) = 0;
-  // What recipes there are, in the form of the fork server's `ready` packet; null before Ready().
+  // What recipes there are, in the form of the fork server's `ready` packet; null before Ready(kRecipes).
   virtual nlohmann::json Describe() const = 0;
 };
 
