@@ -14,21 +14,18 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
 
+#include "worker/command_end.h"
 #include "worker/process_watch.h"
 #include "worker/step_process.h"
-
-extern char** environ;
 
 namespace ratchet::worker {
 namespace {
 
 constexpr size_t kTailBytes = 4096;
-constexpr int kTailLines = 10;
 
 class Descriptor {
  public:
@@ -48,21 +45,6 @@ class Descriptor {
  private:
   int fd_;
 };
-
-std::vector<std::string> MakeEnvironment(const CommandCall& call, const std::string& fifo) {
-  std::map<std::string, std::string> variables;
-  for (char** one = environ; *one != nullptr; ++one) {
-    const std::string_view text(*one);
-    const auto equals = text.find('=');
-    if (equals == std::string_view::npos || IsWithheld(text.substr(0, equals))) continue;
-    variables.emplace(text.substr(0, equals), text.substr(equals + 1));
-  }
-  for (const auto& [name, value] : call.environment) variables[name] = value;
-  variables["RATCHET_PROGRESS"] = fifo;
-  std::vector<std::string> environment;
-  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
-  return environment;
-}
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -115,8 +97,6 @@ class CommandProcess {
   bool HandleSignals();
   void PassOutput();
   void PassProgress();
-  std::expected<void, StepError> Judge(const std::string& name, int status) const;
-  std::string LastLines() const;
 
   ProgressLog& progress_;
   Descriptor fifo_, output_, output_end_, failure_, failure_end_, signals_;
@@ -155,7 +135,9 @@ Status CommandProcess::Open(const CommandCall& call, const std::string& fifo) {
 
 Status CommandProcess::Launch(const CommandCall& call, const std::string& fifo) {
   auto argv = call.argv;
-  auto environment = MakeEnvironment(call, fifo);
+  auto variables = call.environment;
+  variables["RATCHET_PROGRESS"] = fifo;
+  auto environment = CommandEnvironment(variables);
   const auto argv_pointers = Pointers(argv);
   const auto environment_pointers = Pointers(environment);
   const pid_t parent = getpid();
@@ -184,10 +166,9 @@ std::expected<void, StepError> CommandProcess::Run(const CommandCall& call) {
   LaunchFailure told;
   if (read(failure_.get(), &told, sizeof told) == sizeof told) {
     if (told.sandbox) return InternalFault("the trainer's sandbox cannot be shut; the log tells why");
-    return UserFault(fmt::format("the trainer's program cannot be run: {}: {}", call.argv[0], strerror(told.why)),
-                     "Name a program of the PATH or one of the trainer's files (./train.sh) in train.command.");
+    return CannotRun({"trainer", call.argv[0], status}, told.why);
   }
-  return Judge(call.argv[0], status);
+  return JudgeEnd({"trainer", call.argv[0], status}, tail_);
 }
 
 int CommandProcess::WaitForEnd() {
@@ -245,50 +226,7 @@ void CommandProcess::PassProgress() {
   }
 }
 
-std::string CommandProcess::LastLines() const {
-  auto end = tail_.find_last_not_of(" \r\n");
-  if (end == std::string::npos) return "it printed nothing";
-  auto begin = end + 1;
-  for (int lines = 0; lines < kTailLines && begin > 0; ++lines) {
-    const auto at = tail_.rfind('\n', begin - 1);
-    if (at == std::string::npos) {
-      begin = 0;
-      break;
-    }
-    begin = lines + 1 < kTailLines ? at : at + 1;
-  }
-  if (begin < tail_.size() && tail_[begin] == '\n') ++begin;
-  return "its last lines: " + tail_.substr(begin, end + 1 - begin);
-}
-
-std::expected<void, StepError> CommandProcess::Judge(const std::string& name, int status) const {
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  const auto says = [&](std::string_view word) { return tail_.find(word) != std::string::npos; };
-  const auto how = WIFSIGNALED(status)
-                       ? fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
-                       : fmt::format("ended with exit code {}", WEXITSTATUS(status));
-  const auto message = fmt::format("the trainer {} {}; {}", name, how, LastLines());
-  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
-    return std::unexpected(StepError{ErrorClass::kDiskQuota, message, "Raise limits.disk or write less."});
-  // What Python, C++ and LibTorch print when memory is refused to them; there is no other sign of it.
-  if (says("MemoryError") || says("std::bad_alloc") || says("not enough memory: you tried to allocate") ||
-      says("Cannot allocate memory"))
-    return std::unexpected(StepError{ErrorClass::kOutOfMemory, message, "Raise limits.memory or use smaller batches."});
-  if (WIFSIGNALED(status))
-    return std::unexpected(StepError{ErrorClass::kSignal, message, "The whole log is kept with the run."});
-  return UserFault(message, "The whole log is kept with the run.");
-}
-
 }  // namespace
-
-bool IsWithheld(std::string_view variable) {
-  if (variable.starts_with("RATCHET_")) return true;
-  std::string upper(variable);
-  std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  return std::ranges::any_of(
-      std::array{"TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"},
-      [&](const char* word) { return upper.find(word) != std::string::npos; });
-}
 
 std::expected<void, StepError> RunCommand(const CommandCall& call, ProgressLog& progress) {
   return CommandProcess(progress).Run(call);

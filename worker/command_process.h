@@ -27,7 +27,4 @@ struct CommandCall {
 // killed. While it runs, the death of this process's parent ends command and all.
 std::expected<void, StepError> RunCommand(const CommandCall& call, ProgressLog& progress);
 
-// True for a variable that a trainer does not get: RATCHET_*, tokens, passwords and their like.
-bool IsWithheld(std::string_view variable);
-
 }  // namespace ratchet::worker

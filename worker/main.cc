@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,9 +10,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/fork_server.h"
-#include "worker/plugin_host.h"
+#include "worker/process_record.h"
+#include "worker/step_code.h"
 #include "worker/step_process.h"
-#include "worker/steps.h"
 
 namespace {
 
@@ -24,16 +25,17 @@ struct Options {
   std::string log_level = "info";
   std::string sandbox = "auto";
   std::string run_step;
+  std::string role = "recipes";
   bool list_recipes = false;
 };
 
-// Beside the program in a build tree and in an installation: ../lib/ratchet/plugins, where there is one.
-std::string DefaultPlugins() {
+// Beside the program in a build tree and in an installation: ../lib/ratchet/NAME, where there is one.
+std::string InLibraryFolder(const char* name) {
   std::error_code failed;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
-  for (const auto* below : {"../lib/ratchet/plugins", "../lib/" RATCHET_LIB_ARCH "/ratchet/plugins"}) {
-    const auto folder = (program.parent_path() / below).lexically_normal();
-    if (!failed && std::filesystem::is_directory(folder, failed)) return folder.string();
+  for (const auto* below : {"../lib/ratchet", "../lib/" RATCHET_LIB_ARCH "/ratchet"}) {
+    const auto path = (program.parent_path() / below / name).lexically_normal();
+    if (!failed && std::filesystem::exists(path, failed)) return path.string();
   }
   return {};
 }
@@ -43,7 +45,26 @@ int Complain(const Error& error) {
   return 1;
 }
 
-int RunCold(const Options& options, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+// The code of steps, with LibTorch and the plugins.
+Result<StepCode*> LoadCode(const Options& options) {
+  auto library = InLibraryFolder(kStepCodeLibrary);
+  RATCHET_ASSIGN(auto* code, LoadStepCode(library.empty() ? kStepCodeLibrary : library));
+  RATCHET_TRY(code->LoadPlugins(options.plugins.empty() ? InLibraryFolder("plugins") : options.plugins));
+  for (const auto& fault : code->Faults()) spdlog::error("{}", fault.Message());
+  return code;
+}
+
+// A command's output goes to the step's log as ever, all other steps' to this terminal.
+int RunCommandCold(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock) {
+  sigset_t watched;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  sigaddset(&watched, SIGTERM);
+  sigprocmask(SIG_BLOCK, &watched, nullptr);
+  return Supervise({.sandbox = sandbox, .boot_id = BootId()}, std::nullopt, spec.folder, clock);
+}
+
+int RunCold(const Options& options, SandboxMeans sandbox, const Clock& clock) {
   std::error_code failed;
   auto folder = std::filesystem::absolute(options.run_step, failed).lexically_normal().string();
   if (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
@@ -52,48 +73,55 @@ int RunCold(const Options& options, const PluginHost& plugins, SandboxMeans sand
   if (spec->sandbox.required && sandbox == SandboxMeans::kNone)
     return Complain(
         Fail(ErrorCode::kDenied, "run step", folder, "there is no sandbox, and the step asks for one").error());
+  if (spec->kind == StepKind::kCommand) return RunCommandCold(*spec, sandbox, clock);
+  const auto code = LoadCode(options);
+  if (!code) return Complain(code.error());
   const pid_t parent = getppid();
   auto ready = SetUpProcess(*spec, {.parent = parent});
   if (ready) ready = EnterStepSandbox(*spec, sandbox, parent);
   if (!ready) return Complain(ready.error());
-  return RunStep(*spec, plugins, sandbox, clock);
+  return (*code)->Run(*spec, sandbox, clock);
 }
 
-int Serve(const Options& options, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+int ListRecipes(const Options& options) {
+  const auto code = LoadCode(options);
+  if (!code) return Complain(code.error());
+  std::cout << (*code)->DescribeRecipes().dump(2) << "\n";
+  return 0;
+}
+
+int Serve(const Options& options, SandboxMeans sandbox, const Clock& clock) {
   int kind = 0;
   socklen_t size = sizeof kind;
   if (getsockopt(options.control_fd, SOL_SOCKET, SO_TYPE, &kind, &size) != 0 || kind != SOCK_SEQPACKET)
     return Complain(Fail(ErrorCode::kInvalid, "use", "--control-fd " + std::to_string(options.control_fd),
                          "it is no SOCK_SEQPACKET socket", "ratchetd starts this program; by hand, use --run-step.")
                         .error());
-  WarmTorch();
-  ForkServerOptions server{.control_fd = options.control_fd, .sandbox = sandbox};
-  server.ready = {{"event", "ready"},
-                  {"pid", getpid()},
-                  {"recipes", plugins.Describe()},
-                  {"sandbox", SandboxMeansName(sandbox)},
-                  {"torch", TorchVersion()}};
-  server.run_step = [&, sandbox](const StepSpec& spec) { return RunStep(spec, plugins, sandbox, clock); };
+  ForkServerOptions server{.control_fd = options.control_fd};
+  server.supervisor.sandbox = sandbox;
+  server.ready = {
+      {"event", "ready"}, {"role", options.role}, {"pid", getpid()}, {"sandbox", SandboxMeansName(sandbox)}};
+  if (options.role == "recipes") {
+    const auto code = LoadCode(options);
+    if (!code) return Complain(code.error());
+    (*code)->Warm();
+    server.ready["recipes"] = (*code)->DescribeRecipes();
+    server.ready["torch"] = (*code)->TorchVersion();
+    server.supervisor.run_step = [&clock, sandbox, code = *code](const StepSpec& spec) {
+      return code->Run(spec, sandbox, clock);
+    };
+  }
   return ServeSteps(server, clock);
 }
 
 int Run(const Options& options) {
   InitLog("ratchet-worker", options.log_level);
   const SystemClock clock;
-  PluginHost plugins;
-  const auto folder = options.plugins.empty() ? DefaultPlugins() : options.plugins;
-  if (!folder.empty()) {
-    if (const auto loaded = plugins.Load(folder); !loaded) return Complain(loaded.error());
-  }
-  for (const auto& fault : plugins.Faults()) spdlog::error("{}", fault.Message());
-  if (options.list_recipes) {
-    std::cout << plugins.Describe().dump(2) << "\n";
-    return 0;
-  }
+  if (options.list_recipes) return ListRecipes(options);
   const auto asked = ParseSandboxMeans(options.sandbox);
   const auto sandbox = asked ? *asked : DetectSandbox();
-  if (!options.run_step.empty()) return RunCold(options, plugins, sandbox, clock);
-  return Serve(options, plugins, sandbox, clock);
+  if (!options.run_step.empty()) return RunCold(options, sandbox, clock);
+  return Serve(options, sandbox, clock);
 }
 
 }  // namespace
@@ -110,6 +138,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   auto* control = app.add_option("--control-fd", options.control_fd, "Serve as fork server on this socket")
                       ->check(CLI::NonNegativeNumber);
+  app.add_option("--role", options.role, "What to serve: steps that are commands, which needs no LibTorch, or all")
+      ->check(CLI::IsMember({"commands", "recipes"}))
+      ->capture_default_str();
   auto* run_step = app.add_option("--run-step", options.run_step, "Run the step of this folder in this process");
   auto* list = app.add_flag("--list-recipes", options.list_recipes, "Print what the plugins can train, as JSON");
   control->excludes(run_step)->excludes(list);

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
+
+#include "base/digest.h"
 
 namespace ratchet::worker {
 namespace {
@@ -65,35 +68,59 @@ void PluginHost::LoadOne(const std::string& path) {
   if (entry == nullptr) return fault(std::string("it does not export ") + sdk::kPluginEntrySymbol);
   const auto* plugin = entry();
   if (plugin == nullptr) return fault("it gives no plugin");
-  for (const auto* recipe : plugin->recipes) {
-    if (Find(recipe->Info().name) == nullptr)
-      recipes_.push_back(recipe);
+  const auto build = Sha256File(path);
+  if (!build) return fault(build.error().cause);
+  std::vector<Entry> offered;
+  for (const auto* recipe : plugin->recipes) offered.push_back({recipe, nullptr, *build});
+  for (const auto* step : plugin->steps) offered.push_back({nullptr, step, *build});
+  for (auto& entry : offered) {
+    if (FindEntry(entry.info().name) == nullptr)
+      entries_.push_back(std::move(entry));
     else
-      fault("its recipe " + recipe->Info().name + " is there already");
+      fault("its recipe " + entry.info().name + " is there already");
   }
 }
 
+const PluginHost::Entry* PluginHost::FindEntry(std::string_view name) const {
+  const auto it = std::ranges::find_if(entries_, [&](const auto& entry) { return entry.info().name == name; });
+  return it == entries_.end() ? nullptr : &*it;
+}
+
 const sdk::Recipe* PluginHost::Find(std::string_view name) const {
-  const auto it = std::ranges::find_if(recipes_, [&](const auto* recipe) { return recipe->Info().name == name; });
-  return it == recipes_.end() ? nullptr : *it;
+  const auto* entry = FindEntry(name);
+  return entry == nullptr ? nullptr : entry->recipe;
+}
+
+const sdk::StepRecipe* PluginHost::FindStep(std::string_view name) const {
+  const auto* entry = FindEntry(name);
+  return entry == nullptr ? nullptr : entry->step;
 }
 
 std::vector<std::string> PluginHost::Names() const {
   std::vector<std::string> names;
-  for (const auto* recipe : recipes_) names.push_back(recipe->Info().name);
+  for (const auto& entry : entries_)
+    if (entry.recipe != nullptr) names.push_back(entry.info().name);
+  return names;
+}
+
+std::vector<std::string> PluginHost::StepNames() const {
+  std::vector<std::string> names;
+  for (const auto& entry : entries_)
+    if (entry.step != nullptr) names.push_back(entry.info().name);
   return names;
 }
 
 nlohmann::json PluginHost::Describe() const {
   auto described = nlohmann::json::array();
-  for (const auto* recipe : recipes_) {
-    const auto& info = recipe->Info();
+  for (const auto& entry : entries_) {
+    const auto& info = entry.info();
     auto params = nlohmann::json::array();
     for (const auto& param : info.params) params.push_back(DescribeParam(param));
     described.push_back({{"name", info.name},
                          {"summary", info.summary},
                          {"task", info.task},
                          {"metric", info.metric},
+                         {"build", entry.build},
                          {"params", params}});
   }
   return described;

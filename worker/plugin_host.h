@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "plugins/sdk/recipe.h"
+#include "plugins/sdk/step_recipe.h"
 
 namespace ratchet::worker {
 
@@ -18,16 +19,27 @@ class PluginHost {
   Status Load(const std::string& folder);
 
   const sdk::Recipe* Find(std::string_view name) const;  // nullptr: unknown
-  std::vector<std::string> Names() const;
+  const sdk::StepRecipe* FindStep(std::string_view name) const;
+  std::vector<std::string> Names() const;  // of those that train
+  std::vector<std::string> StepNames() const;
   const std::vector<Error>& Faults() const { return faults_; }
 
   // As in the `ready` packet of docs/formats.md.
   nlohmann::json Describe() const;
 
  private:
-  void LoadOne(const std::string& path);
+  // Just one of the two recipes is there.
+  struct Entry {
+    const sdk::Recipe* recipe = nullptr;
+    const sdk::StepRecipe* step = nullptr;
+    std::string build;  // SHA-256 of the library
+    const sdk::RecipeInfo& info() const { return recipe != nullptr ? recipe->Info() : step->Info(); }
+  };
 
-  std::vector<const sdk::Recipe*> recipes_;
+  void LoadOne(const std::string& path);
+  const Entry* FindEntry(std::string_view name) const;
+
+  std::vector<Entry> entries_;
   std::vector<Error> faults_;
 };
 

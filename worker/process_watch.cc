@@ -115,6 +115,40 @@ std::vector<pid_t> Descendants(const std::vector<ProcessEntry>& all, pid_t root)
   return found;
 }
 
+std::vector<pid_t> Family(pid_t root) {
+  if (access("/proc/thread-self/children", F_OK) != 0) {
+    auto family = Descendants(ListProcesses(), root);
+    std::erase(family, root);
+    return family;
+  }
+  std::vector<pid_t> family{root};
+  for (size_t at = 0; at < family.size(); ++at) {
+    const auto tasks = "/proc/" + std::to_string(family[at]) + "/task";
+    DIR* dir = opendir(tasks.c_str());
+    if (dir == nullptr) continue;
+    while (const dirent* entry = readdir(dir)) {
+      const auto children = ReadProc(family[at], (std::string("task/") + entry->d_name + "/children").c_str());
+      for (const char* next = children.c_str(); *next != '\0';) {
+        char* end = nullptr;
+        const auto pid = static_cast<pid_t>(std::strtol(next, &end, 10));
+        if (end == next) break;
+        if (pid > 0) family.push_back(pid);
+        next = end;
+      }
+    }
+    closedir(dir);
+  }
+  family.erase(family.begin());
+  return family;
+}
+
+std::uint64_t ReadBytesOf(pid_t pid) {
+  const auto io = ReadProc(pid, "io");
+  constexpr std::string_view kName = "rchar: ";
+  const auto at = io.find(kName);
+  return at == std::string::npos ? 0 : std::strtoull(io.c_str() + at + kName.size(), nullptr, 10);
+}
+
 std::uint64_t ResidentBytes(const std::vector<pid_t>& pids) {
   std::uint64_t sum = 0;
   for (const pid_t pid : pids) sum += SumKilobytes(ReadProc(pid, "status"), {"RssAnon", "RssShmem"});
@@ -152,10 +186,10 @@ bool KillDescendants(pid_t root, const std::vector<pid_t>& spare) {
 bool EndAllChildren() {
   constexpr int kMostRounds = 500;
   for (int round = 0; round < kMostRounds; ++round) {
-    (void)KillDescendants(getpid(), {});
     pid_t ended = 0;
     while ((ended = waitpid(-1, nullptr, WNOHANG)) > 0) continue;
     if (ended < 0 && errno == ECHILD) return true;
+    (void)KillDescendants(getpid(), {});
     const timespec pause{0, 2'000'000};
     nanosleep(&pause, nullptr);
   }

@@ -20,6 +20,14 @@ std::vector<ProcessEntry> ListProcesses();
 // Those of `all` that descend from `root`, itself included when it is there.
 std::vector<pid_t> Descendants(const std::vector<ProcessEntry>& all, pid_t root);
 
+// The descendants of `root` without itself, by what the kernel lists as its children: cheap on a machine of many
+// processes. One that is just being born or orphaned may be missing.
+std::vector<pid_t> Family(pid_t root);
+
+// What the process and the children that it has waited for have read by read(2) and its like, from files, pipes and
+// sockets alike. Told also of a process that has ended and not been waited for. 0 where the kernel does not count.
+std::uint64_t ReadBytesOf(pid_t pid);
+
 // Memory that the processes have of their own: anonymous and shared-memory pages. Pages shared by fork are counted in
 // every process that maps them, so it is an upper bound; cheap.
 std::uint64_t ResidentBytes(const std::vector<pid_t>& pids);

@@ -19,6 +19,10 @@ StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, SandboxMea
       return RunTrain(spec, plugins, sandbox, clock);
     case StepKind::kTest:
       return RunTest(spec, clock);
+    case StepKind::kRecipe:
+      return RunRecipeStep(spec, plugins, clock);
+    case StepKind::kCommand:
+      return InternalFault("a command is run by its supervisor");
   }
   return InternalFault("a step of no kind");
 }

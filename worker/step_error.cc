@@ -22,10 +22,20 @@ std::string_view ErrorClassName(ErrorClass error_class) {
       return "signal";
     case ErrorClass::kCancelled:
       return "cancelled";
+    case ErrorClass::kPruned:
+      return "pruned";
     case ErrorClass::kInternal:
       return "internal";
   }
   return "internal";
+}
+
+std::optional<ErrorClass> ParseErrorClass(std::string_view name) {
+  for (const auto one :
+       {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota, ErrorClass::kSignal,
+        ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
+    if (ErrorClassName(one) == name) return one;
+  return std::nullopt;
 }
 
 std::unexpected<StepError> UserFault(std::string message, std::string hint) {

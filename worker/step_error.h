@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <expected>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,9 +12,10 @@
 namespace ratchet::worker {
 
 // Who or what is at fault when a step fails; see docs/formats.md, "Step folder". Only kUser is never worth a retry.
-enum class ErrorClass { kUser, kOutOfMemory, kTimeout, kDiskQuota, kSignal, kCancelled, kInternal };
+enum class ErrorClass { kUser, kOutOfMemory, kTimeout, kDiskQuota, kSignal, kCancelled, kPruned, kInternal };
 
 std::string_view ErrorClassName(ErrorClass error_class);  // "out_of_memory"
+std::optional<ErrorClass> ParseErrorClass(std::string_view name);
 
 struct StepError {
   ErrorClass error_class = ErrorClass::kInternal;

@@ -59,14 +59,17 @@ void StandBack() {
   (void)!nice(5);
 }
 
-Status SetStreams(int output_fd) {
+Status SetStreams(int output_fd, bool close_others) {
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return FailErrno("open", "/dev/null", errno);
   if (output_fd >= 0 && (dup2(output_fd, STDOUT_FILENO) < 0 || dup2(output_fd, STDERR_FILENO) < 0))
     return FailErrno("redirect", "stdout and stderr", errno);
-  if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0) {
-    for (int fd = 3; fd < 65536; ++fd) close(fd);  // a kernel before 5.9
-  }
+  if (close_others) CloseAllButStreams();
+  return {};
+}
+
+Status MakeFolder(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return FailErrno("make", path, errno);
   return {};
 }
 
@@ -77,9 +80,38 @@ void ResetSignals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Into the work folder, from places that the sandbox hides.
+}  // namespace
+
+std::uint64_t CpuSeconds(const StepLimits& limits) {
+  return static_cast<std::uint64_t>(limits.cpus) * static_cast<std::uint64_t>(limits.time_s) + kCpuMarginS;
+}
+
+void CloseAllButStreams() {
+  if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
+  for (int fd = 3; fd < 65536; ++fd) close(fd);  // a kernel before 5.9
+}
+
+void DieWithParent(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+}
+
+Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup) {
+  DieWithParent(setup.parent);
+  // What the step leaves behind stays its own, and so can be told from what other steps leave.
+  if (setup.keep_orphans) prctl(PR_SET_CHILD_SUBREAPER, 1);
+  setsid();
+  umask(0077);
+  ResetSignals();
+  if (chdir(spec.folder.c_str()) != 0) return FailErrno("enter", spec.folder, errno);
+  RATCHET_TRY(SetStreams(setup.output_fd, setup.close_others));
+  StandBack();
+  return SetLimits(spec.limits, setup.limit_address_space);
+}
+
 Status CopyCommandFiles(const StepSpec& spec) {
-  RATCHET_TRY(SystemFiles().MakeFolders(WorkFolder(spec)));
+  // Without fsync, here and below: another attempt makes all this anew.
+  RATCHET_TRY(MakeFolder(WorkFolder(spec)));
   for (const auto& [name, source] : spec.command_files) {
     const std::filesystem::path relative(name);
     const bool inside = !name.empty() && !relative.is_absolute() &&
@@ -96,33 +128,9 @@ Status CopyCommandFiles(const StepSpec& spec) {
   return {};
 }
 
-}  // namespace
-
-std::uint64_t CpuSeconds(const StepLimits& limits) {
-  return static_cast<std::uint64_t>(limits.cpus) * static_cast<std::uint64_t>(limits.time_s) + kCpuMarginS;
-}
-
-void DieWithParent(pid_t parent) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
-}
-
-Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup) {
-  DieWithParent(setup.parent);
-  // What the step leaves behind stays its own, and so can be told from what other steps leave.
-  prctl(PR_SET_CHILD_SUBREAPER, 1);
-  setsid();
-  umask(0077);
-  ResetSignals();
-  if (chdir(spec.folder.c_str()) != 0) return FailErrno("enter", spec.folder, errno);
-  RATCHET_TRY(SetStreams(setup.output_fd));
-  StandBack();
-  return SetLimits(spec.limits, setup.limit_address_space);
-}
-
 Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent) {
   RATCHET_TRY(CopyCommandFiles(spec));
-  RATCHET_TRY(SystemFiles().MakeFolders(spec.folder + "/tmp"));
+  RATCHET_TRY(MakeFolder(spec.folder + "/tmp"));
   setenv("TMPDIR", (spec.folder + "/tmp").c_str(), 1);
   SandboxPlan plan{spec.sandbox.data_dir, spec.folder, spec.sandbox.read};
   if (spec.resume && access(spec.resume->c_str(), F_OK) == 0) plan.read.push_back(*spec.resume);

@@ -14,15 +14,23 @@ namespace ratchet::worker {
 // From now on the kernel kills this process when its parent ends; ends it at once if that has happened already.
 void DieWithParent(pid_t parent);
 
+// Closes every descriptor from 3 on.
+void CloseAllButStreams();
+
 struct ProcessSetup {
-  pid_t parent = 0;    // the fork server; the child ends with it
+  pid_t parent = 0;    // the supervisor; the child ends with it
   int output_fd = -1;  // becomes stdout and stderr; -1: keep what there is
   bool limit_address_space = true;
+  bool keep_orphans = true;  // what the step leaves behind stays its own, not its supervisor's
+  bool close_others = true;  // every descriptor but the standard ones
 };
 
-// Session, death with the parent, standard streams, working folder, limits; closes every other descriptor. One thread.
+// Session, death with the parent, standard streams, working folder, limits. One thread.
 // A child that is orphaned already ends here.
 Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup);
+
+// Copies the command's files into its work folder, which is made.
+Status CopyCommandFiles(const StepSpec& spec);
 
 // Copies the command's files into its work folder (from places that the sandbox hides), then shuts the sandbox.
 Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent);

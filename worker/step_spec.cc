@@ -20,7 +20,9 @@ StepKind ReadKind(const json& step) {
   if (kind == "validate") return StepKind::kValidate;
   if (kind == "train") return StepKind::kTrain;
   if (kind == "test") return StepKind::kTest;
-  throw std::invalid_argument("kind: must be validate, train or test");
+  if (kind == "command") return StepKind::kCommand;
+  if (kind == "recipe") return StepKind::kRecipe;
+  throw std::invalid_argument("kind: must be validate, train, test, command or recipe");
 }
 
 StepLimits ReadLimits(const json& step) {
@@ -77,9 +79,19 @@ void ReadInputs(const json& step, StepSpec& spec) {
     Read(*it, "train", spec.train);
     Read(*it, "validation", spec.validation);
     Read(*it, "holdout", spec.holdout);
+    Read(*it, "files", spec.files);
   }
   if (spec.kind != StepKind::kTest && !spec.holdout.empty())
     throw std::invalid_argument("inputs.holdout: only a test step may be given the holdout");
+}
+
+// Names of files, since the paths below the output folder are made of them.
+void ReadOutputs(const json& step, StepSpec& spec) {
+  Read(step, "outputs", spec.outputs);
+  for (const auto& name : spec.outputs)
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+        name.find('\0') != std::string::npos)
+      throw std::invalid_argument("outputs: must be names of files");
 }
 
 StepSpec ReadSpec(const json& step) {
@@ -109,6 +121,12 @@ StepSpec ReadSpec(const json& step) {
   spec.candidate = ReadBundle(step, "candidate");
   spec.live = ReadBundle(step, "live");
   ReadInputs(step, spec);
+  Read(step, "input_names", spec.input_names);
+  ReadOutputs(step, spec);
+  if (spec.kind == StepKind::kCommand && spec.command.empty())
+    throw std::invalid_argument("command: a command step needs one");
+  if (spec.kind == StepKind::kRecipe && spec.recipe.empty())
+    throw std::invalid_argument("recipe: a recipe step needs one");
   if (spec.kind == StepKind::kTrain && spec.recipe.empty() == spec.command.empty())
     throw std::invalid_argument("recipe, command: a train step needs just one of them");
   return spec;

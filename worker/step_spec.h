@@ -12,7 +12,7 @@
 // A step as `step.json` describes it (docs/formats.md, "Step folder"). Plain values.
 namespace ratchet::worker {
 
-enum class StepKind { kValidate, kTrain, kTest };
+enum class StepKind { kValidate, kTrain, kTest, kCommand, kRecipe };
 
 struct StepLimits {
   int cpus = 1;                             // threads, and CPU seconds per second
@@ -57,6 +57,9 @@ struct StepSpec {
   std::uint64_t seed = 0;
   StepData data;
   std::vector<std::string> train, validation, holdout;  // packs
+  std::map<std::string, std::string> files;             // other steps' outputs: "join.joined.csv" → path
+  std::vector<std::string> input_names;                 // all inputs in the order of the pipeline's spec
+  std::vector<std::string> outputs;                     // names of files, of custom steps
   std::optional<BundleFiles> candidate, live;
   std::string metric;
   std::string baseline = "auto";

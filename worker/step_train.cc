@@ -8,8 +8,9 @@
 #include "lake/pack.h"
 #include "registry/bundle_manifest.h"
 #include "worker/bundle_check.h"
+#include "worker/command_end.h"
 #include "worker/command_process.h"
-#include "worker/process_watch.h"
+#include "worker/step_inputs.h"
 #include "worker/steps.h"
 #include "worker/trainer_output.h"
 
@@ -56,6 +57,7 @@ StepOutcome TrainByRecipe(const StepSpec& spec, const sdk::Recipe& recipe, Progr
   RATCHET_STEP_ASSIGN(const auto params, sdk::CompleteParams(recipe.Info(), spec.params));
   sdk::TrainInput input{.train_packs = spec.train,
                         .validation_packs = spec.validation,
+                        .files = spec.files,
                         .schema = schema,
                         .target = spec.data.target,
                         .key = spec.data.key,
@@ -81,23 +83,19 @@ StepOutcome TrainByRecipe(const StepSpec& spec, const sdk::Recipe& recipe, Progr
   return json{{"training_metrics", output.metrics}, {"rows", output.rows}, {"epochs", output.epochs}};
 }
 
-// One pack for the trainer: the only one there is, or all of them as one; empty where there is none.
-Result<std::string> OnePack(const std::vector<std::string>& packs, const std::string& merged) {
-  if (packs.empty()) return std::string();
-  if (packs.size() == 1) return packs[0];
-  RATCHET_TRY(SystemFiles().RemoveAll(merged));
-  RATCHET_TRY(lake::MergePacks(packs, merged));
-  return merged;
-}
-
 Result<CommandCall> PrepareCommand(const StepSpec& spec, SandboxMeans sandbox) {
   const auto work = WorkFolder(spec);
   CommandCall call{
       .argv = spec.command, .folder = work, .means = sandbox, .sandbox = {spec.folder, {work, CheckpointFolder(spec)}}};
   auto& variables = call.environment;
-  RATCHET_ASSIGN(variables["RATCHET_TRAIN"], OnePack(spec.train, spec.folder + "/train.pack"));
-  RATCHET_ASSIGN(variables["RATCHET_VALIDATION"], OnePack(spec.validation, spec.folder + "/validation.pack"));
-  RATCHET_TRY(SystemFiles().WriteAtomic(work + "/params.json", spec.params.dump(1) + "\n"));
+  RATCHET_TRY(MergeInputs(spec, spec.folder));
+  const auto inputs = InputPaths(spec, spec.folder);
+  const auto path_of = [&](const char* name) { return inputs.contains(name) ? inputs.at(name) : std::string(); };
+  variables["RATCHET_TRAIN"] = path_of(kTrainInput);
+  variables["RATCHET_VALIDATION"] = path_of(kValidationInput);
+  RATCHET_TRY(WriteInputs(spec, work, spec.folder));
+  variables["RATCHET_INPUTS"] = work + "/inputs.json";
+  variables["RATCHET_STEP_FOLDER"] = spec.folder;
   for (const char* name : {"/out", "/tmp"}) RATCHET_TRY(SystemFiles().MakeFolders(work + name));
   variables["TMPDIR"] = work + "/tmp";
   variables["RATCHET_PARAMS"] = work + "/params.json";
@@ -136,20 +134,6 @@ Result<std::map<std::string, std::string>> DigestFiles(const StepSpec& spec) {
     RATCHET_ASSIGN(digests[name], Sha256File(WorkFolder(spec) + "/" + name));
   }
   return digests;
-}
-
-// A command's failure, seen with the limits that it may have run into.
-StepError NameLimits(const StepSpec& spec, StepError error) {
-  const auto used = FolderBytes(spec.folder);
-  if (used >= spec.limits.disk_bytes)
-    return {ErrorClass::kDiskQuota,
-            fmt::format("the step's folder holds {}, the limit is {}; {}", BytesText(used),
-                        BytesText(spec.limits.disk_bytes), error.message),
-            "Raise limits.disk or write less."};
-  if (error.error_class == ErrorClass::kOutOfMemory)
-    error.message = fmt::format("memory was refused within limits.memory, {}; {}", BytesText(spec.limits.memory_bytes),
-                                error.message);
-  return error;
 }
 
 StepOutcome TrainByCommand(const StepSpec& spec, SandboxMeans sandbox, ProgressLog& progress) {

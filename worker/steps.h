@@ -22,6 +22,9 @@ StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, SandboxMea
 // leaves the scores in FOLDER/scores.pack.
 StepOutcome RunTest(const StepSpec& spec, const Clock& clock);
 
+// Runs a recipe that trains nothing and collects its outputs.
+StepOutcome RunRecipeStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock);
+
 // The recipe that a step names; kUser, with the nearest name, for one that no plugin has.
 std::expected<const sdk::Recipe*, StepError> FindRecipe(const StepSpec& spec, const PluginHost& plugins);
 

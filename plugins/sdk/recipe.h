@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@
 #include "lake/schema.h"
 
 // What a recipe implements. A plugin is a shared library `libratchet_plugin_<name>.so` that exports
-//   extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v1();
+//   extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2();
 // This header knows nothing of LibTorch: a recipe writes `model.pt` itself (sdk/torch_bundle.h helps).
 namespace ratchet::sdk {
 
@@ -30,7 +31,7 @@ struct Param {
 struct RecipeInfo {
   std::string name;     // "vision.classifier"
   std::string summary;  // one sentence
-  std::string task;     // "classification" or "regression"
+  std::string task;     // "classification" or "regression"; "step" for what trains nothing
   std::string metric;   // the default test metric: "accuracy", "mae", …
   std::vector<Param> params;
 };
@@ -49,6 +50,7 @@ struct Progress {
 // All that training may read. Paths are readable inside the sandbox, the work folder is writable.
 struct TrainInput {
   std::vector<std::string> train_packs, validation_packs;  // of one schema; validation may be empty
+  std::map<std::string, std::string> files;  // other steps' outputs that the spec names as inputs: name → path
   lake::Schema schema;
   std::string target;     // the column to learn
   std::string key;        // a column that is an identifier, not a feature; may be empty
@@ -82,14 +84,17 @@ class Recipe {
   virtual Result<TrainOutput> Train(const TrainInput& input) const = 0;
 };
 
+class StepRecipe;  // sdk/step_recipe.h
+
 struct Plugin {
   const char* name;  // "vision"
   const char* version;
   std::vector<const Recipe*> recipes;  // owned by the plugin, alive as long as the library is loaded
+  std::vector<const StepRecipe*> steps = {};
 };
 
 using PluginEntry = const Plugin* (*)();
-inline constexpr char kPluginEntrySymbol[] = "ratchet_plugin_v1";
+inline constexpr char kPluginEntrySymbol[] = "ratchet_plugin_v2";
 
 // Fills defaults in and refuses unknown names (with the near one), wrong types and values out of range.
 Result<nlohmann::json> CompleteParams(const RecipeInfo& info, const nlohmann::json& given);

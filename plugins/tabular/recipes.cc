@@ -316,7 +316,7 @@ class TableRecipe final : public sdk::Recipe {
 }  // namespace
 }  // namespace ratchet::tabular
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v1() {
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() {
   using namespace ratchet::tabular;
   static const TableRecipe classifier({"tabular.classifier", "Tells which class a row of numbers and texts belongs to.",
                                        "classification", "accuracy", Params()},

@@ -245,7 +245,7 @@ class Classifier final : public sdk::Recipe {
 }  // namespace
 }  // namespace ratchet::vision
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v1() {
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() {
   static const ratchet::vision::Classifier classifier;
   static const ratchet::sdk::Plugin plugin{"vision", "0.1.0", {&classifier}};
   return &plugin;

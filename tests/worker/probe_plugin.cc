@@ -79,4 +79,4 @@ const Plugin kPlugin{"probe", "1", {&kOpener, &kEnder}};
 
 }  // namespace
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v1() { return &kPlugin; }
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() { return &kPlugin; }

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "worker/sandbox.h"
+#include "worker/step_error.h"
+#include "worker/step_spec.h"
+
+// A step that is a command of the user's and nothing else: its supervisor starts it without a process in between.
+namespace ratchet::worker {
+
+struct CommandStart {
+  pid_t parent = 0;  // the supervisor; the command ends with it
+  int output_fd = -1;
+  int failure_fd = -1;  // closed by a successful exec; else gets the error as JSON
+  bool limit_address_space = true;
+  SandboxMeans sandbox = SandboxMeans::kNone;
+};
+
+// The fifo that RATCHET_PROGRESS names, in the working folder. Made before the command starts.
+std::string ProgressFifo(const StepSpec& spec);
+
+// Makes the folders that the command is given, empty.
+Status MakeCommandFolders(const StepSpec& spec);
+
+// In the forked child: takes on limits and sandbox and becomes the command, or tells by `failure_fd` why it can't.
+[[noreturn]] void BecomeCommand(const StepSpec& spec, const CommandStart& start);
+
+// What a child told by its failure_fd.
+StepError ReadFailure(const std::string& told);
+
+// The step's outputs, regular files in RATCHET_OUT, as result.json names them. kUser: one is missing or is none. To be
+// called when nothing of the command runs any more.
+StepOutcome CollectOutputs(const StepSpec& spec);
+
+}  // namespace ratchet::worker

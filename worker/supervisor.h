@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "worker/cgroup.h"
+#include "worker/sandbox.h"
+#include "worker/step_log.h"
+#include "worker/step_spec.h"
+
+namespace ratchet::worker {
+
+struct SupervisorOptions {
+  SandboxMeans sandbox = SandboxMeans::kNone;
+  // The code of a step that is no mere command: runs in a child, sandboxed already, writes result.json itself and gives
+  // the exit code. Empty: this process runs commands only.
+  std::function<int(const StepSpec&)> run_step;
+  LogCaps log;
+  std::string boot_id;
+};
+
+// The life of a freshly forked process that runs the step of `folder` from its claim to its exit.json, and outlives
+// whoever forked it. It owns the step's processes, limits and log, and ends the step on SIGTERM, with the class and
+// message of kill.json. SIGTERM and SIGCHLD have to be blocked. Gives the exit code of the process.
+int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, const std::string& folder,
+              const Clock& clock);
+
+}  // namespace ratchet::worker
