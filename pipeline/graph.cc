@@ -37,12 +37,6 @@ void AddTraining(const Spec& spec, const std::vector<std::string>& needs, std::v
 
 }  // namespace
 
-InputName SplitInput(const std::string& input) {
-  size_t dot = input.find('.');
-  if (dot == std::string::npos) return {input, ""};
-  return {input.substr(0, dot), input.substr(dot + 1)};
-}
-
 std::vector<StepInput> PlanSteps(const Spec& spec, bool reproduce) {
   std::vector<StepInput> steps{{.name = "validate", .kind = "validate", .needs = {}, .params = {}}};
   std::vector<std::string> before_training{"validate"};

@@ -9,12 +9,6 @@
 // The graph of steps that a run is made of. Pure.
 namespace ratchet::pipeline {
 
-// Where an input comes from: "data.train" → {"data", "train"}, "join.rows.csv" → {"join", "rows.csv"}.
-struct InputName {
-  std::string step, output;
-};
-InputName SplitInput(const std::string& input);
-
 // The steps of a run in an order in which each stands after those it needs: validate, the user's own, training (a trial
 // each for a sweep, then `train`, which picks the best), test, gate, release. With `reproduce` it ends after training.
 std::vector<registry::StepInput> PlanSteps(const Spec& spec, bool reproduce = false);

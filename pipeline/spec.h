@@ -112,6 +112,12 @@ struct Spec {
   RunSpec run;
 };
 
+// Where an input comes from: "data.train" → {"data", "train"}, "join.rows.csv" → {"join", "rows.csv"}.
+struct InputName {
+  std::string step, output;
+};
+InputName SplitInput(const std::string& input);
+
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
 // fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, slices, budgets, watch, live_metric_below, …) are refused
 // with a sentence that says so: nothing is silently ignored.

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "base/names.h"
-#include "pipeline/graph.h"
 #include "pipeline/spec_sections.h"
 
 namespace ratchet::pipeline {
@@ -151,6 +150,12 @@ std::vector<StepSpec> ReadAll(Section& steps, const YamlNode& node, Faults& faul
 }
 
 }  // namespace
+
+InputName SplitInput(const std::string& input) {
+  size_t dot = input.find('.');
+  if (dot == std::string::npos) return {input, ""};
+  return {input.substr(0, dot), input.substr(dot + 1)};
+}
 
 void ReadSteps(Section& root, Faults& faults, Spec& into) {
   const YamlNode* node = root.Find("steps");

@@ -10,6 +10,7 @@
 
 #include "base/digest.h"
 #include "lake/pack.h"
+#include "pipeline/graph.h"
 #include "registry/bundle_manifest.h"
 #include "registry/datasets.h"
 #include "registry/pipelines.h"
@@ -34,25 +35,34 @@ class FakeExecutor final : public Executor {
  public:
   enum class Play { kSucceed, kHang, kExitWithoutResult, kUserError };
 
-  bool Ready() const override { return ready; }
+  bool Ready(StepHost) const override { return ready; }
   Json Describe() const override { return Json(); }
-  Status Start(const std::string& id, const std::string& folder) override {
-    started.push_back(id);
-    Json step = Json::parse(std::ifstream(folder + "/step.json"));
-    steps[id] = {.kind = StepStatus::Kind::kRunning, .pid = 1};
-    Play play = script.contains(step["kind"]) ? script[step["kind"]] : Play::kSucceed;
+  Status Start(const StepRef& ref) override {
+    started.push_back(ref.id);
+    Json step = Json::parse(std::ifstream(ref.folder + "/step.json"));
+    steps[ref.id] = {.kind = StepStatus::Kind::kRunning, .pid = 1};
+    const std::string name = step["step"];
+    Play play = script.contains(name) ? script[name] : script.contains(step["kind"]) ? script[step["kind"]] : Play::kSucceed;
     if (play == Play::kHang) return {};
-    steps[id].kind = StepStatus::Kind::kExited;
-    if (play == Play::kExitWithoutResult) steps[id].exit.signal = 11;
-    if (play == Play::kSucceed) Succeed(step, folder);
+    steps[ref.id].kind = StepStatus::Kind::kExited;
+    if (play == Play::kExitWithoutResult) steps[ref.id].exit.signal = 11;
+    if (play == Play::kSucceed) Succeed(step, ref.folder);
     if (play == Play::kUserError)
-      std::ofstream(folder + "/result.json") << R"({"outcome":"failed","error":{"class":"user","message":"no","hint":"h"}})";
+      std::ofstream(ref.folder + "/result.json") << R"({"outcome":"failed","error":{"class":"user","message":"no","hint":"h"}})";
     return {};
   }
-  void Kill(const std::string& id, const std::string&, const std::string&) override { killed.insert(id); }
-  StepStatus Poll(const std::string& id) override { return steps.contains(id) ? steps[id] : StepStatus{}; }
+  void Kill(const StepRef& ref, const std::string& error_class, const std::string& message) override {
+    killed.insert(ref.id);
+    steps[ref.id] = {.kind = StepStatus::Kind::kExited, .exit = {.error_class = error_class, .message = message}};
+  }
+  StepStatus Poll(const StepRef& ref) override { return steps.contains(ref.id) ? steps[ref.id] : StepStatus{}; }
   void Forget(const std::string& id) override { steps.erase(id); }
   void LoseAll() { steps.clear(); }
+  // Brings a step that hangs to its end.
+  void Finish(const std::string& id, const std::string& folder) {
+    Succeed(Json::parse(std::ifstream(folder + "/step.json")), folder);
+    steps[id].kind = StepStatus::Kind::kExited;
+  }
 
   bool ready = true;
   double candidate_score = 0.9;
@@ -64,13 +74,21 @@ class FakeExecutor final : public Executor {
  private:
   void Succeed(const Json& step, const std::string& folder) {
     Json result = {{"outcome", "succeeded"}};
-    if (step["kind"] == "train") WriteBundle(folder);
+    if (step["kind"] == "train") {
+      WriteBundle(folder, step);
+      result["training_metrics"] = {{"validation_accuracy", step["params"].value("quality", 0.5)}};
+    }
+    for (const Json& output : step.value("outputs", Json::array())) {
+      const std::string name = output, text = "made by " + step["step"].get<std::string>();
+      std::ofstream(folder + "/" + name) << text;
+      result["outputs"][name] = {{"path", name}, {"sha256", Sha256Hex(text)}, {"bytes", text.size()}};
+    }
     if (step["kind"] == "test") result = WriteScores(step, folder);
     std::ofstream(folder + "/result.json") << result.dump();
   }
-  void WriteBundle(const std::string& folder) {
+  void WriteBundle(const std::string& folder, const Json& step) {
     std::filesystem::create_directories(folder + "/bundle");
-    std::string model = "weights of " + folder;
+    std::string model = "weights of " + step["params"].dump() + step["seed"].dump();
     std::ofstream(folder + "/bundle/model.pt") << model;
     registry::BundleManifest manifest;
     manifest.signature.inputs = {{.name = "x", .datatype = registry::Datatype::kFp32, .shape = {-1}, .column = "x"}};
@@ -109,12 +127,7 @@ class OrchestratorTest : public testing::Test {
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
     Restart();
-    auto spec = ParseSpec(kSpec);
-    ASSERT_TRUE(spec) << spec.error().Message();
-    ASSERT_TRUE(store_->Write([&](Db& db) {
-      return registry::ApplyPipeline(db, 1, "t", {.name = "sorter", .model = "sorter", .dataset = "parcels",
-                                                  .spec_text = kSpec, .spec = SpecToJson(*spec), .files = Json::object()});
-    }));
+    Apply(kSpec);
     Push(50);
   }
   void TearDown() override {
@@ -147,11 +160,22 @@ class OrchestratorTest : public testing::Test {
     }));
   }
 
-  std::int64_t Submit() {
+  void Apply(const std::string& text) {
+    auto spec = ParseSpec(text);
+    ASSERT_TRUE(spec) << spec.error().Message() << (spec.error().details.empty() ? "" : spec.error().details[0].detail);
+    ASSERT_TRUE(store_->Write([&](Db& db) {
+      return registry::ApplyPipeline(db, 1, "t", {.name = "sorter", .model = "sorter", .dataset = "parcels",
+                                                  .spec_text = text, .spec = SpecToJson(*spec), .files = Json::object()});
+    }));
+  }
+  // Each run trains anew, unless it may take from the cache.
+  std::int64_t Submit(bool fresh = true, std::optional<std::int64_t> reproduces = {}) {
     auto run = store_->Write([&](Db& db) -> Result<registry::Run> {
       RATCHET_ASSIGN(registry::Pipeline pipeline, registry::GetPipeline(db, "sorter"));
-      return registry::CreateRun(db, 2, {.pipeline = "sorter", .reason = {{"kind", "manual"}}, .overrides = Json::object(),
-                                         .spec = pipeline.spec});
+      RATCHET_ASSIGN(Spec spec, SpecFromJson(pipeline.spec));
+      return registry::CreateRun(db, clock_.WallUs(), {.pipeline = "sorter", .reason = {{"kind", "manual"}}, .overrides = Json::object(),
+                                                       .spec = pipeline.spec, .steps = PlanSteps(spec, reproduces.has_value()),
+                                                       .deadline_s = spec.run.deadline_s, .fresh = fresh, .reproduces = reproduces});
     });
     EXPECT_TRUE(run) << run.error().Message();
     return run ? run->id : 0;
@@ -375,6 +399,166 @@ TEST_F(OrchestratorTest, WaitsForTheExecutor) {
   executor_.ready = true;
   Ticks();
   EXPECT_EQ(Read(id).outcome, "promoted");
+}
+
+constexpr char kGraph[] = R"(
+model: sorter
+data: {dataset: parcels, target: label}
+steps:
+  join: {command: [join], outputs: [rows.csv]}
+  left: {command: [left], inputs: [join.rows.csv], outputs: [l]}
+  right: {command: [right], inputs: [join.rows.csv], outputs: [r]}
+train: {command: [train], inputs: [left.l, right.r]}
+)";
+
+TEST_F(OrchestratorTest, RunsStepsAfterThoseTheyNeedAndSideBySide) {
+  Apply(kGraph);
+  executor_.script = {{"left", FakeExecutor::Play::kHang}, {"right", FakeExecutor::Play::kHang}};
+  std::int64_t id = Submit();
+  Ticks();
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/validate-1", "1/join-1", "1/left-1", "1/right-1"}));
+  executor_.Finish("1/right-1", folder_ + "/runs/1/right-1");
+  Ticks();
+  EXPECT_EQ(executor_.started.size(), 4u) << "training waits for both";
+  executor_.Finish("1/left-1", folder_ + "/runs/1/left-1");
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted") << Read(id).summary;
+  Json train = Json::parse(std::ifstream(folder_ + "/runs/1/train-1/step.json"));
+  EXPECT_TRUE(train["inputs"]["files"].contains("left.l"));
+}
+
+TEST_F(OrchestratorTest, ARunOfOneProcessorRunsOneStepAtATime) {
+  Apply(kGraph);
+  orchestrator_ = std::make_unique<Orchestrator>(*store_, blobs_, files_, executor_, serving_, clock_,
+                                                 OrchestratorOptions{.data_dir = folder_, .cpus = 1});
+  executor_.script = {{"left", FakeExecutor::Play::kHang}, {"right", FakeExecutor::Play::kHang}};
+  Submit();
+  Ticks();
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/validate-1", "1/join-1", "1/left-1"}));
+}
+
+TEST_F(OrchestratorTest, AFailedStepStopsItsSiblingsAndTheRun) {
+  Apply(kGraph);
+  executor_.script = {{"left", FakeExecutor::Play::kHang}, {"right", FakeExecutor::Play::kUserError}};
+  std::int64_t id = Submit();
+  Ticks();
+  registry::Run run = Read(id);
+  EXPECT_EQ(run.state, RunState::kFailed);
+  EXPECT_EQ(run.error->value("class", ""), "user");
+  EXPECT_TRUE(executor_.killed.contains("1/left-1"));
+  EXPECT_EQ(run.FindStep("left")->state, StepState::kCancelled);
+  EXPECT_EQ(run.FindStep("train")->state, StepState::kSkipped);
+}
+
+TEST_F(OrchestratorTest, RetryGoesOnFromTheFirstStepThatDidNotSucceed) {
+  Apply(kGraph);
+  executor_.script = {{"right", FakeExecutor::Play::kUserError}};
+  std::int64_t id = Submit();
+  Ticks();
+  ASSERT_EQ(Read(id).state, RunState::kFailed);
+  executor_.script.clear();
+  executor_.started.clear();
+  ASSERT_TRUE(store_->Write([&](Db& db) { return registry::RetryRun(db, 5, "t", id); }));
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted") << Read(id).summary;
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/right-2", "1/train-1", "1/test-1"}));
+}
+
+TEST_F(OrchestratorTest, TakesEqualWorkFromTheCacheAndSaysWhoDidIt) {
+  Submit();
+  Ticks();
+  executor_.started.clear();
+  std::int64_t second = Submit(false);
+  Ticks();
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"2/test-1"})) << "the sealed rows are looked at anew";
+  EXPECT_EQ(Read(second).FindStep("train")->cached_from, 1);
+  EXPECT_EQ(Read(second).candidate, 2);
+}
+
+TEST_F(OrchestratorTest, TheCacheKnowsOtherParametersAndSeeds) {
+  Submit();
+  Ticks();
+  executor_.started.clear();
+  Apply(std::string(kSpec) + "\n# same\n");
+  Apply("model: sorter\ndata: {dataset: parcels, target: label}\ntrain: {recipe: vision.classifier, seed: 2}\n");
+  Submit(false);
+  Ticks();
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"2/train-1", "2/test-1"}));
+}
+
+TEST_F(OrchestratorTest, ASweepMakesItsBestTrialTheCandidate) {
+  Apply("model: sorter\ndata: {dataset: parcels, target: label}\n"
+        "train: {recipe: vision.classifier, sweep: {quality: [0.2, 0.9, 0.4], parallel: 2}}\n");
+  std::int64_t id = Submit();
+  Ticks(30);
+  registry::Run run = Read(id);
+  ASSERT_EQ(run.outcome, "promoted") << run.summary;
+  EXPECT_EQ(run.FindStep("train")->outputs->value("trial", ""), "trial-2");
+  EXPECT_EQ(run.FindStep("trial-3")->state, StepState::kSucceeded);
+}
+
+TEST_F(OrchestratorTest, ASweepGoesOnWithoutItsFailedTrials) {
+  Apply("model: sorter\ndata: {dataset: parcels, target: label}\n"
+        "train: {recipe: vision.classifier, sweep: {quality: [0.2, 0.9], parallel: 1}}\n");
+  executor_.script = {{"trial-2", FakeExecutor::Play::kUserError}};
+  std::int64_t id = Submit();
+  Ticks(30);
+  EXPECT_EQ(Read(id).outcome, "promoted") << Read(id).summary;
+  EXPECT_EQ(Read(id).FindStep("train")->outputs->value("trial", ""), "trial-1");
+  executor_.script["trial-1"] = FakeExecutor::Play::kUserError;
+  std::int64_t none = Submit();
+  Ticks(30);
+  EXPECT_EQ(Read(none).state, RunState::kFailed);
+  EXPECT_NE(Read(none).summary.find("no trial made a model"), std::string::npos) << Read(none).summary;
+}
+
+TEST_F(OrchestratorTest, AReproductionComparesTheWeightsAndReleasesNothing) {
+  Submit();
+  Ticks();
+  ASSERT_EQ(Live(), 1);
+  std::int64_t again = Submit(true, 1);
+  Ticks();
+  EXPECT_EQ(Read(again).outcome, "reproduced") << Read(again).summary;
+  EXPECT_FALSE(Read(again).candidate);
+  EXPECT_EQ(Live(), 1);
+}
+
+TEST_F(OrchestratorTest, ARunPastItsDeadlineIsStopped) {
+  Apply(std::string(kSpec) + "run: {deadline: 60s}\n");
+  executor_.script["train"] = FakeExecutor::Play::kHang;
+  std::int64_t id = Submit();
+  Ticks(3);
+  ASSERT_EQ(Read(id).state, RunState::kRunning);
+  clock_.AdvanceUs(61'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kFailed);
+  EXPECT_EQ(Read(id).error->value("class", ""), "timeout");
+  EXPECT_TRUE(executor_.killed.contains("1/train-1"));
+}
+
+TEST_F(OrchestratorTest, APausedPipelineBeginsNothing) {
+  ASSERT_TRUE(store_->Write([](Db& db) { return registry::SetPaused(db, 1, "t", "sorter", true); }));
+  std::int64_t id = Submit();
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kQueued);
+  ASSERT_TRUE(store_->Write([](Db& db) { return registry::SetPaused(db, 1, "t", "sorter", false); }));
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+}
+
+TEST_F(OrchestratorTest, AScheduleStartsOneRunForAllTheTimesItMissed) {
+  Apply("model: sorter\ndata: {dataset: parcels, target: label}\ntrain: {recipe: vision.classifier}\n"
+        "retrain: {schedule: '0 3 * * *'}\n");
+  Ticks(2);
+  EXPECT_FALSE(store_->Read([](Db& db) { return registry::GetRun(db, 1); }));
+  clock_.AdvanceUs(3 * 86'400'000'000);
+  Ticks();
+  EXPECT_EQ(Read(1).reason["kind"], "schedule");
+  EXPECT_EQ(Read(1).outcome, "promoted");
+  EXPECT_FALSE(store_->Read([](Db& db) { return registry::GetRun(db, 2); })) << "one catch-up run, not three";
+  clock_.AdvanceUs(86'400'000'000);
+  Ticks();
+  EXPECT_EQ(Read(2).reason["kind"], "schedule");
 }
 
 }  // namespace
