@@ -63,7 +63,7 @@ TEST(RunShow, TellsFailingChecksAndWhatAStepWaitsFor) {
         {"expect":{"column":"price","min":0,"missing_at_most":0.01},"passed":false,"failing_rows":1200,"examples":[-1,null]},
         {"expect":{"column":"id","unique":true},"passed":true,"failing_rows":0,"examples":[]}]}]})");
   EXPECT_THAT(Ratchet(server.Url(), {"run", "show", "5"}).out,
-              HasSubstr("COLUMN  EXPECTED                      FAILING ROWS  EXAMPLES\n"
+              HasSubstr("COLUMN  EXPECTED                     FAILING ROWS  EXAMPLES\n"
                         "price   min 0, missing_at_most 0.01         1,200  -1, –\n"));
   server.On("GET /api/v1/runs/6", R"({"id":6,"pipeline":"sorter","state":"running","steps":[
       {"name":"validate","state":"pending","attempts":[],"waiting":"the worker is down: no\u001b[31m library"}]})");

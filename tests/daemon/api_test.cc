@@ -177,7 +177,8 @@ TEST_F(ApiTest, KeepsEveryConcurrentPush) {
 TEST_F(ApiTest, AppliesPipelines) {
   const std::string spec = kToysSpec;
   const std::string changed = spec + "  seed: 4\n";
-  const std::string in_json = Json{{"spec", spec}, {"files", {{"train.py", "cHJpbnQoMSk="}}}}.dump();
+  const std::string filed = "model: filed" + spec.substr(spec.find('\n'));
+  const std::string in_json = Json{{"spec", filed}, {"files", {{"train.py", "cHJpbnQoMSk="}}}}.dump();
   RunAll({
       {"new", "PUT", "/api/v1/pipelines/toys", "application/yaml", spec, 201, {"\"revision\":1", "\"changed\":true"}},
       {"the same",
@@ -383,7 +384,7 @@ TEST_F(ApiTest, RefusesQueryParametersThatAreNone) {
       {"a slip", "GET", "/api/v1/runs?pipelin=toys", "", "", 400, {"\"field\":\"pipelin\"", "Did you mean pipeline?"}},
       {"another's", "GET", "/api/v1/models?state=live", "", "", 400, {"\"field\":\"state\"", "limit after"}},
       {"where none is", "GET", "/api/v1/status?verbose=1", "", "", 400, {"takes none"}},
-      {"of a push", "POST", "/api/v1/datasets/d/versions?kye=id", "text/csv", "id\n1\n", 400, {"Did you mean key?"}},
+      {"of a push", "POST", "/api/v1/datasets/d/versions?keys=id", "text/csv", "id\n1\n", 400, {"Did you mean key?"}},
       {"of the page", "GET", "/?from=bookmark", "", "", 200, {}},
   });
 }
