@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ constexpr int kControlFd = 3;                          // in the worker
 constexpr std::int64_t kFirstPauseUs = 100'000;        // after the first death
 constexpr std::int64_t kLongestPauseUs = 30'000'000;
 constexpr int kEndWaitMs = 10'000;
+constexpr int kDeathsToBeDown = 3;  // in a row; what cannot be started at all is down at once
 
 // What posix_spawn has to do in the child: own log, control socket as descriptor 3.
 class SpawnPlan {
@@ -88,6 +90,8 @@ void ForkServer::Launch() {
   close(pair[1]);
   fcntl(pair[0], F_SETFL, O_NONBLOCK);
   pid_t pid = 0;
+  struct stat log {};
+  log_size_ = stat(options_.log_path.c_str(), &log) == 0 ? static_cast<std::uint64_t>(log.st_size) : 0;
   SpawnPlan plan;
   int error = plan.Run({options_.program, "--control-fd", std::to_string(kControlFd), "--plugins", options_.plugins,
                         "--log-level", options_.log_level},
@@ -96,8 +100,10 @@ void ForkServer::Launch() {
   if (error != 0) {
     close(pair[0]);
     spdlog::error("start {}: {}", options_.program, std::strerror(error));
-    ++deaths_in_a_row_;
+    deaths_in_a_row_ = std::max(deaths_in_a_row_ + 1, kDeathsToBeDown);
     next_launch_us_ = clock_.MonotonicUs() + kLongestPauseUs;
+    std::lock_guard lock(ready_mutex_);
+    last_end_ = {"cannot start " + options_.program + ": " + std::strerror(error), log_size_};
     return;
   }
   socket_ = pair[0];
@@ -109,12 +115,16 @@ void ForkServer::Bury() {
   close(socket_);
   socket_ = -1;
   kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
+  int status = 0;
+  waitpid(pid_, &status, 0);
   spdlog::warn("ratchet-worker (process {}) ended; see {}", pid_, options_.log_path);
   pid_ = 0;
   std::erase_if(steps_, [](const auto& entry) { return entry.second.kind != StepStatus::Kind::kExited; });
   std::lock_guard lock(ready_mutex_);
   ready_ = nullptr;
+  last_end_ = {WIFSIGNALED(status) ? std::string("ended by signal ") + std::to_string(WTERMSIG(status))
+                                   : "ended with exit code " + std::to_string(WEXITSTATUS(status)),
+               log_size_};
   std::int64_t pause_us = std::min(kFirstPauseUs << std::min(deaths_in_a_row_++, 10), kLongestPauseUs);
   next_launch_us_ = clock_.MonotonicUs() + pause_us;
 }
@@ -148,6 +158,7 @@ void ForkServer::Take(const Json& packet) {
     deaths_in_a_row_ = 0;
     std::lock_guard lock(ready_mutex_);
     ready_ = std::make_shared<const Json>(packet);
+    last_end_ = {};
     spdlog::info("ratchet-worker is ready: {} recipes, sandbox {}", packet.value("recipes", Json::array()).size(),
                  packet.value("sandbox", "?"));
   } else if (event == "started") {
@@ -188,7 +199,12 @@ Json ForkServer::Describe() const {
 
 std::string ForkServer::State() const {
   if (Ready()) return "ready";
-  return deaths_in_a_row_ > 2 ? "down" : "starting";
+  return deaths_in_a_row_ >= kDeathsToBeDown ? "down" : "starting";
+}
+
+ForkServer::LastEnd ForkServer::WhyDown() const {
+  std::lock_guard lock(ready_mutex_);
+  return last_end_;
 }
 
 Status ForkServer::Start(const std::string& id, const std::string& folder) {

@@ -35,6 +35,12 @@ class ForkServer final : public Executor {
   // The control socket, to wait on; -1 while there is no worker.
   int fd() const { return socket_; }
   int pid() const { return pid_; }
+  // How the worker ended or failed to start last, since when nothing has been ready; empty `how` = it has not.
+  struct LastEnd {
+    std::string how;
+    std::uint64_t log_from = 0;  // where in the log its own lines begin
+  };
+  LastEnd WhyDown() const;  // any thread
   // The worker's state as /api/v1/status shows it: "ready", "starting", "down".
   std::string State() const;
 
@@ -60,6 +66,8 @@ class ForkServer final : public Executor {
   std::map<std::string, StepStatus> steps_;
   mutable std::mutex ready_mutex_;
   std::shared_ptr<const nlohmann::json> ready_;  // the `ready` packet; null before it came
+  LastEnd last_end_;                             // under ready_mutex_
+  std::uint64_t log_size_ = 0;                   // at the last launch
 };
 
 }  // namespace ratchet::pipeline
