@@ -34,9 +34,8 @@ struct MissedFires {
 //
 // When the zone's clock changes, as Vixie cron has it:
 // - A schedule whose minute or hour field begins with * is an interval and follows the clock on the wall: it fires at
-// every
-//   minute that the clock shows and the fields match. So "*/15 * * * *" fires each quarter of an hour through both
-//   changes; an hour that is left out is left out, one that comes twice counts twice.
+//   every minute that the clock shows and the fields match. So "*/15 * * * *" fires each quarter of an hour through
+//   both changes; an hour that is left out is left out, one that comes twice counts twice.
 // - Every other schedule names times of day, and each of them fires once: a time that comes twice fires the first
 //   time; one that is left out fires at the instant when the clock jumps over it, and several left out by one jump fire
 //   once together.

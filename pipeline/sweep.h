@@ -13,10 +13,17 @@
 
 // train.sweep: which values of the recipe's parameters to try, and the trials that follow from it.
 //
-//   learning_rate: {log: [1e-4, 1e-2]}     evenly in the logarithm          width:  {int: [16, 256]}      whole, evenly
-//   dropout:       {uniform: [0, 0.5]}     evenly                           layers: {log_int: [1, 64]}    whole, in the
-//   logarithm epochs:        [3, 5, 8]               one of these                     …: {log: [1e-4, 1e-2], points: 5}
-//   one of so many trials: 8      search: grid|random     prune: asha|none    parallel: 2    seed: 1
+//   learning_rate: {log: [1e-4, 1e-2]}       # evenly in the logarithm
+//   dropout: {uniform: [0, 0.5]}             # evenly
+//   width: {int: [16, 256]}                  # whole numbers, evenly
+//   layers: {log_int: [1, 64]}               # whole numbers, in the logarithm
+//   epochs: [3, 5, 8]                        # one of these
+//   decay: {log: [1e-6, 1e-2], points: 5}    # one of so many, evenly spaced
+//   trials: 8
+//   parallel: 2
+//   search: grid|random
+//   prune: asha|none
+//   seed: 1
 //
 // Every other key than the last five names a parameter. `search` is grid where each parameter is a list or has `points`
 // and no `trials` are given, else random. A grid's trials are all combinations; `trials` may be left out there, or must
@@ -70,9 +77,8 @@ std::optional<std::vector<nlohmann::json>> FiniteValues(const SearchSpace& space
 // sweep's own, where it has one) always give the same trials, in the same order:
 // - grid: the parameters in the order of the alphabet, the last one changing fastest.
 // - random: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) from the
-// seed; each trial
-//   takes one number a parameter, in the order of the alphabet. Real values are rounded to 9 significant digits, so
-//   that the last bits of the C library's exp and log do not show.
+//   seed; each trial takes one number a parameter, in the order of the alphabet. Real values are rounded to 9
+//   significant digits, so that the last bits of the C library's exp and log do not show.
 std::vector<nlohmann::json> Trials(const Sweep& sweep, std::uint64_t seed);
 
 }  // namespace ratchet::pipeline

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <ostream>
 #include <random>
 #include <set>
 
@@ -331,6 +332,9 @@ std::vector<std::int64_t> BruteForce(const RandomSchedule& schedule, const Local
 struct Change {
   const char *zone, *at;  // in UTC
 };
+// Names the case in ctest's list, which would else show the bytes of the pointers.
+void PrintTo(const Change& change, std::ostream* out) { *out << change.zone << " " << change.at; }
+
 class CronAgainstMinuteScan : public testing::TestWithParam<Change> {};
 
 TEST_P(CronAgainstMinuteScan, GivesTheSameTimesAroundAChangeOfTheClock) {
