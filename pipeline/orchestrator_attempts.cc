@@ -122,7 +122,7 @@ Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& ste
   if (inputs.reference.is_string()) {
     RATCHET_ASSIGN(inputs.reference, ParseBlob(blobs_, inputs.reference));
   }
-  RATCHET_TRY(GatherFiles(at, inputs));
+  if (step.kind != "validate" && step.kind != "test") RATCHET_TRY(GatherFiles(at, inputs));
   inputs.metric = inputs.candidate ? MetricOf(*at.spec, inputs.candidate->manifest) : at.spec->test.metric.value_or("");
   if (step.kind == "train" || step.kind == "trial") inputs.resume = FindCheckpoint(options_.data_dir, run, step);
   return inputs;

@@ -35,7 +35,7 @@ void ReadCurve(const std::vector<Json>& lines, const std::string& metric, TrialP
     if (static_cast<std::int64_t>(into.metrics.size()) < epoch)
       into.metrics.resize(static_cast<size_t>(epoch), std::numeric_limits<double>::quiet_NaN());
     into.metrics[static_cast<size_t>(epoch - 1)] = value.get<double>();
-    if (const Json of = line.value("of", Json()); of.is_number()) into.epochs = static_cast<int>(std::min<std::int64_t>(of, kMostEpochs));
+    if (const Json of = line.value("of", Json()); of.is_number()) into.epochs = static_cast<int>(std::min(of.get<std::int64_t>(), kMostEpochs));
   }
 }
 
@@ -55,13 +55,13 @@ TrialProgress::State StateOf(StepState state) {
 }
 
 // The trials of a run, in the order of the graph.
-struct Trials {
+struct TrialList {
   std::vector<std::string> names;
   std::vector<TrialProgress> progress;
 };
 
-Trials ReadTrials(const Run& run, const std::string& data_dir, const std::string& metric) {
-  Trials trials;
+TrialList ReadTrials(const Run& run, const std::string& data_dir, const std::string& metric) {
+  TrialList trials;
   for (const Step& step : run.steps) {
     if (step.kind != "trial") continue;
     TrialProgress trial{.state = StateOf(step.state)};
@@ -139,7 +139,7 @@ void Orchestrator::PruneTrials(Context& at) {
   auto run = store_.Read([&](Db& db) { return registry::GetRun(db, at.run().id); });
   if (!run) return;
   const std::string metric = TrialMetric(*at.spec);
-  const Trials trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
+  const TrialList trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
   AshaSettings settings{.better = BetterOf(metric)};
   for (const TrialProgress& trial : trials.progress) settings.max_epochs = std::max(settings.max_epochs, trial.epochs);
   for (const TrialVerdict& verdict : JudgeTrials(settings, trials.progress)) {
@@ -156,7 +156,7 @@ bool Orchestrator::Perform(Context& at, const SelectTrial&) {
   auto run = store_.Read([&](Db& db) { return registry::GetRun(db, at.run().id); });
   if (!run) return Postpone(at.run(), run.error());
   const std::string metric = TrialMetric(*at.spec);
-  const Trials trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
+  const TrialList trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
   const auto best = BestTrial(BetterOf(metric), trials.progress);
   const Step* winner = best ? run->FindStep(trials.names[*best]) : nullptr;
   if (winner == nullptr || !winner->outputs) {

@@ -164,7 +164,7 @@ class OrchestratorTest : public testing::Test {
     auto spec = ParseSpec(text);
     ASSERT_TRUE(spec) << spec.error().Message() << (spec.error().details.empty() ? "" : spec.error().details[0].detail);
     ASSERT_TRUE(store_->Write([&](Db& db) {
-      return registry::ApplyPipeline(db, 1, "t", {.name = "sorter", .model = "sorter", .dataset = "parcels",
+      return registry::ApplyPipeline(db, clock_.WallUs(), "t", {.name = "sorter", .model = "sorter", .dataset = "parcels",
                                                   .spec_text = text, .spec = SpecToJson(*spec), .files = Json::object()});
     }));
   }
