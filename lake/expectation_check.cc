@@ -7,7 +7,7 @@
 
 #include "base/names.h"
 #include "lake/expectation_pattern.h"
-#include "lake/key_set.h"
+#include "lake/repeat_finder.h"
 #include "lake/split.h"
 #include "lake/time_text.h"
 
@@ -57,6 +57,24 @@ class Faults {
     return example;
   }
 
+  // Rows found to be at fault once all had gone by.
+  void AddMore(std::int64_t count, const std::vector<RowExample>& first) {
+    rows += count;
+    examples.insert(examples.end(), first.begin(), first.end());
+    std::sort(examples.begin(), examples.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
+    if (examples.size() > kExpectationExamples) examples.resize(kExpectationExamples);
+  }
+  Status AddRepeats(const Repeats& repeats, PackReader& reader, const std::vector<std::size_t>& at) {
+    std::vector<RowExample> first;
+    for (std::int64_t number : repeats.first) {
+      RATCHET_TRY(reader.Skip(number - 1));
+      RATCHET_ASSIGN(const std::optional<Row> row, reader.NextRow());
+      if (row) first.push_back(Example(number, *row, at));
+    }
+    AddMore(repeats.rows, first);
+    return {};
+  }
+
   std::int64_t rows = 0;
   std::vector<RowExample> examples;
 
@@ -81,7 +99,7 @@ class ColumnCheck final : public RowCheck {
         pattern_(std::move(pattern)),
         faults_(setting.columns),
         missing_(setting.columns) {
-    if (expectation.unique) keys_.emplace(setting.scratch, setting.unique_checks);
+    if (expectation.unique) repeats_.emplace(setting.scratch, setting.unique_checks);
   }
 
   Status Add(std::int64_t number, const Row& row) override {
@@ -92,8 +110,7 @@ class ColumnCheck final : public RowCheck {
       if (expectation_.not_null) flaw = Flaw::kMissing;
     } else {
       flaw = FlawOf(value);
-      RATCHET_ASSIGN(const bool repeated, IsRepeated(value));
-      if (repeated && flaw == Flaw::kNone) flaw = Flaw::kRepeated;
+      if (repeats_) RATCHET_TRY(AddKey(value, number, flaw == Flaw::kNone));
     }
     if (flaw == Flaw::kNone) return {};
     ++flaws_[static_cast<std::size_t>(flaw)];
@@ -101,20 +118,25 @@ class ColumnCheck final : public RowCheck {
     return {};
   }
 
-  CheckResult Finish(const WholeData& whole) override {
+  Result<CheckResult> Finish(const WholeData& whole) override {
     CheckResult result{.expectation = expectation_};
+    if (repeats_) {
+      RATCHET_ASSIGN(const Repeats repeats, repeats_->Finish());
+      RATCHET_TRY(faults_.AddRepeats(repeats, whole.reader, at_));
+      flaws_[static_cast<std::size_t>(Flaw::kRepeated)] = repeats.rows;
+    }
     std::string reasons = Reasons();
     const auto& most = expectation_.missing_at_most;
-    if (most && static_cast<double>(missing_.rows) > *most * static_cast<double>(whole.rows)) {
-      if (!expectation_.not_null) AddMissing();
+    if (most && static_cast<double>(missing_.rows) > *most * static_cast<double>(whole.reader.rows())) {
+      if (!expectation_.not_null) faults_.AddMore(missing_.rows, missing_.examples);
       reasons += fmt::format("{}a share of {:.4g} is missing, {} at most may be", reasons.empty() ? "" : "; ",
-                             static_cast<double>(missing_.rows) / static_cast<double>(whole.rows), *most);
+                             static_cast<double>(missing_.rows) / static_cast<double>(whole.reader.rows()), *most);
     }
     result.failing_rows = faults_.rows;
     result.examples = std::move(faults_.examples);
     result.passed = faults_.rows == 0;
     if (!result.passed) {
-      result.message = fmt::format("{} of {} at fault in column {}: {}", faults_.rows, RowsText(whole.rows),
+      result.message = fmt::format("{} of {} at fault in column {}: {}", faults_.rows, RowsText(whole.reader.rows()),
                                    Quoted(expectation_.column), reasons);
     }
     return result;
@@ -132,20 +154,10 @@ class ColumnCheck final : public RowCheck {
     return allowed ? Flaw::kNone : Flaw::kNotIn;
   }
 
-  Result<bool> IsRepeated(const Value& value) {
-    if (!keys_) return false;
+  Status AddKey(const Value& value, std::int64_t number, bool counts) {
     key_.clear();
     std::visit([&](const auto& inner) { AppendKeyText(Cell(inner), key_); }, value);
-    RATCHET_ASSIGN(const bool added, keys_->Insert(key_));
-    return !added;
-  }
-
-  void AddMissing() {
-    faults_.rows += missing_.rows;
-    auto& examples = faults_.examples;
-    examples.insert(examples.end(), missing_.examples.begin(), missing_.examples.end());
-    std::sort(examples.begin(), examples.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
-    if (examples.size() > kExpectationExamples) examples.resize(kExpectationExamples);
+    return repeats_->Add(key_, number, counts);
   }
 
   std::string Reasons() const {
@@ -181,7 +193,7 @@ class ColumnCheck final : public RowCheck {
   const Expectation expectation_;
   const std::vector<std::size_t> at_;
   const std::optional<Pattern> pattern_;
-  std::optional<KeySet> keys_;
+  std::optional<RepeatFinder> repeats_;
   std::string key_;
   Faults faults_, missing_;
   std::array<std::int64_t, static_cast<std::size_t>(Flaw::kCount)> flaws_{};
@@ -197,7 +209,7 @@ class TypeCheck final : public RowCheck {
                                   ColumnTypeName(*expectation.type));
   }
   Status Add(std::int64_t, const Row&) override { return {}; }
-  CheckResult Finish(const WholeData&) override { return std::move(result_); }
+  Result<CheckResult> Finish(const WholeData&) override { return std::move(result_); }
 
  private:
   CheckResult result_;
@@ -206,7 +218,7 @@ class TypeCheck final : public RowCheck {
 class TogetherCheck final : public RowCheck {
  public:
   TogetherCheck(const Expectation& expectation, const CheckSetting& setting)
-      : keys_(setting.scratch, setting.unique_checks), faults_(setting.columns) {
+      : repeats_(setting.scratch, setting.unique_checks), faults_(setting.columns) {
     result_.expectation = expectation;
     for (const std::string& name : expectation.unique_together) at_.push_back(IndexOf(setting.columns, name));
   }
@@ -220,18 +232,18 @@ class TogetherCheck final : public RowCheck {
       std::visit([&](const auto& inner) { AppendKeyText(Cell(inner), text_); }, row[column]);
       key_ += std::to_string(text_.size()) + ':' + text_;
     }
-    RATCHET_ASSIGN(const bool added, keys_.Insert(key_));
-    if (!added) faults_.Add(number, row, at_);
-    return {};
+    return repeats_.Add(key_, number);
   }
 
-  CheckResult Finish(const WholeData& whole) override {
+  Result<CheckResult> Finish(const WholeData& whole) override {
+    RATCHET_ASSIGN(const Repeats repeats, repeats_.Finish());
+    RATCHET_TRY(faults_.AddRepeats(repeats, whole.reader, at_));
     result_.passed = faults_.rows == 0;
     result_.failing_rows = faults_.rows;
     result_.examples = std::move(faults_.examples);
     if (!result_.passed) {
-      result_.message = fmt::format("{} of {} with values that came before: {}", faults_.rows, RowsText(whole.rows),
-                                    ExpectationSubject(result_.expectation));
+      result_.message = fmt::format("{} of {} with values that came before: {}", faults_.rows,
+                                    RowsText(whole.reader.rows()), ExpectationSubject(result_.expectation));
     }
     return std::move(result_);
   }
@@ -239,7 +251,7 @@ class TogetherCheck final : public RowCheck {
  private:
   CheckResult result_;
   std::vector<std::size_t> at_;
-  KeySet keys_;
+  RepeatFinder repeats_;
   Faults faults_;
   std::string key_, text_;
 };
@@ -249,12 +261,12 @@ class RowCountCheck final : public RowCheck {
   explicit RowCountCheck(const Expectation& expectation) { result_.expectation = expectation; }
   Status Add(std::int64_t, const Row&) override { return {}; }
 
-  CheckResult Finish(const WholeData& whole) override {
+  Result<CheckResult> Finish(const WholeData& whole) override {
     const RowCount& count = *result_.expectation.rows;
-    if (count.min && whole.rows < *count.min) {
-      result_.message = fmt::format("there are {}, {} are needed at least", RowsText(whole.rows), *count.min);
-    } else if (count.max && whole.rows > *count.max) {
-      result_.message = fmt::format("there are {}, {} are allowed at most", RowsText(whole.rows), *count.max);
+    if (count.min && whole.reader.rows() < *count.min) {
+      result_.message = fmt::format("there are {}, {} are needed at least", RowsText(whole.reader.rows()), *count.min);
+    } else if (count.max && whole.reader.rows() > *count.max) {
+      result_.message = fmt::format("there are {}, {} are allowed at most", RowsText(whole.reader.rows()), *count.max);
     }
     result_.passed = result_.message.empty();
     return std::move(result_);
@@ -287,13 +299,13 @@ class FreshCheck final : public RowCheck {
     return {};
   }
 
-  CheckResult Finish(const WholeData& whole) override {
+  Result<CheckResult> Finish(const WholeData& whole) override {
     const std::string column = Quoted(result_.expectation.fresh->column);
     if (faults_.rows > 0) {
       result_.failing_rows = faults_.rows;
       result_.examples = std::move(faults_.examples);
       result_.message = fmt::format("{} of {} where column {} holds no time, or one in the future", faults_.rows,
-                                    RowsText(whole.rows), column);
+                                    RowsText(whole.reader.rows()), column);
     } else if (!newest_us_) {
       result_.message = fmt::format("no row has a time in column {}", column);
     } else if (*newest_us_ < oldest_us_) {
@@ -322,7 +334,7 @@ class LikeCheck final : public RowCheck {
   }
   Status Add(std::int64_t, const Row&) override { return {}; }
 
-  CheckResult Finish(const WholeData& whole) override {
+  Result<CheckResult> Finish(const WholeData& whole) override {
     if (live_ == nullptr) {
       result_.message = "there is no live version to compare with";
       return std::move(result_);

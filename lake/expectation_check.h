@@ -20,7 +20,7 @@ struct CheckSetting {
 
 // What is known once all rows have gone by.
 struct WholeData {
-  std::int64_t rows = 0;
+  PackReader& reader;                // to look at single rows again
   const Summary* summary = nullptr;  // there where an entry asks for `like` and there is a live version
 };
 
@@ -28,7 +28,7 @@ class RowCheck {
  public:
   virtual ~RowCheck() = default;
   virtual Status Add(std::int64_t number, const Row& row) = 0;
-  virtual CheckResult Finish(const WholeData& whole) = 0;
+  virtual Result<CheckResult> Finish(const WholeData& whole) = 0;
 };
 
 // The entry must suit the columns (CheckExpectations).

@@ -142,9 +142,12 @@ Result<std::vector<CheckResult>> Evaluate(const std::vector<Expectation>& expect
   }
   std::optional<Summary> summary;
   if (summariser) summary = summariser->Finish();
-  const WholeData whole{.rows = reader->rows(), .summary = summary ? &*summary : nullptr};
+  const WholeData whole{.reader = *reader, .summary = summary ? &*summary : nullptr};
   std::vector<CheckResult> results;
-  for (const auto& check : checks) results.push_back(check->Finish(whole));
+  for (const auto& check : checks) {
+    RATCHET_ASSIGN(CheckResult result, check->Finish(whole));
+    results.push_back(std::move(result));
+  }
   return results;
 }
 

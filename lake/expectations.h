@@ -102,8 +102,9 @@ Result<Expectation> ExpectationFromJson(std::string_view json, const std::string
 Status CheckExpectations(const std::vector<Expectation>& expectations, const Schema& schema);
 
 // Reads the packs once, in bounded memory, and answers in the order of the expectations. `unique` is exact (up to 128
-// bits of SHA-256); it takes memory for kKeysInMemory values (lake/key_set.h) over all entries, then disk in `scratch`,
-// and kTooLarge is the answer beyond kMaxKeys.
+// bits of SHA-256): its values take memory for kKeysInMemory of them (lake/repeat_finder.h) over all entries, then 24
+// bytes each on disk in `scratch`, and its examples are looked up in the packs once more. kTooLarge is the answer
+// beyond 10^9 values, divided by the number of entries that ask for it.
 Result<std::vector<CheckResult>> Evaluate(const std::vector<Expectation>& expectations,
                                           const std::vector<std::string>& packs, const EvaluateOptions& options = {});
 

@@ -278,6 +278,9 @@ TEST_F(DriftTest, ComparesManyCategoriesByThoseThatBothCounted) {
   EXPECT_THAT(more.vanished_categories, IsEmpty());
   ASSERT_FALSE(more.new_categories.empty());
   for (const std::string& text : more.new_categories) EXPECT_GE(std::stoi(text.substr(1)), 3'000);
+  const ColumnDrift fewer = Compare(ColumnType::kText, now, before);
+  EXPECT_THAT(fewer.new_categories, IsEmpty());
+  EXPECT_EQ(fewer.vanished_categories.size(), std::min(kCategoriesTold, more.new_categories.size()));
 }
 
 TEST_F(DriftTest, SeesAChangeOfBrightness) {
