@@ -10,6 +10,8 @@ Result<Response> GetPipeline(Api& api, const Request& request);
 Result<Response> PutPipeline(Api& api, const Request& request);
 Result<Response> DeletePipeline(Api& api, const Request& request);
 Result<Response> ValidatePipeline(Api& api, const Request& request);
+Result<Response> PausePipeline(Api& api, const Request& request);
+Result<Response> ResumePipeline(Api& api, const Request& request);
 Result<Response> StartRun(Api& api, const Request& request);
 
 Result<Response> ListRuns(Api& api, const Request& request);

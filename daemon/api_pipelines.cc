@@ -9,6 +9,7 @@
 #include "daemon/shapes.h"
 #include "lake/base64.h"
 #include "pipeline/spec.h"
+#include "pipeline/graph.h"
 #include "pipeline/spec_recipe.h"
 #include "registry/datasets.h"
 #include "registry/pipelines.h"
@@ -148,10 +149,47 @@ Result<Response> ValidatePipeline(Api& api, const Request& request) {
   return JsonResponse({{"valid", true}, {"spec", pipeline::SpecToJson(spec)}});
 }
 
+Result<Response> PausePipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_ASSIGN(const registry::Pipeline pipeline, api.store.Write([&](Db& db) {
+    return registry::SetPaused(db, api.store.NowUs(), request.actor, name, true);
+  }));
+  return JsonResponse(PipelineJson(pipeline));
+}
+
+Result<Response> ResumePipeline(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
+  RATCHET_ASSIGN(const registry::Pipeline pipeline, api.store.Write([&](Db& db) {
+    return registry::SetPaused(db, api.store.NowUs(), request.actor, name, false);
+  }));
+  return JsonResponse(PipelineJson(pipeline));
+}
+
+// What one run may want otherwise than its pipeline does.
+struct RunWishes {
+  std::optional<std::int64_t> priority;
+  bool fresh = false;
+};
+
+static Result<RunWishes> ReadWishes(const Json& body) {
+  RunWishes wishes;
+  if (const Json given = body.value("priority", Json()); !given.is_null()) {
+    if (!given.is_number_integer() || given < -100 || given > 100)
+      return Fail(ErrorCode::kInvalid, "read", "priority", "it must be a whole number from -100 to 100");
+    wishes.priority = given.get<std::int64_t>();
+  }
+  if (const Json given = body.value("fresh", Json()); !given.is_null()) {
+    if (!given.is_boolean()) return Fail(ErrorCode::kInvalid, "read", "fresh", "it must be true or false");
+    wishes.fresh = given;
+  }
+  return wishes;
+}
+
 Result<Response> StartRun(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
-  RATCHET_ASSIGN(const Json body, ReadObject(request, {"set", "reason"}));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"set", "reason", "priority", "fresh"}));
   RATCHET_ASSIGN(const auto reason, TextMember(body, "reason"));
+  RATCHET_ASSIGN(const RunWishes wishes, ReadWishes(body));
   const Json overrides = body.value("set", Json::object());
   const Json recipes = RecipesOf(api);
   return WriteOnce(api, request, Sha256Hex(request.body), [&](Db& db) -> Result<Json> {
@@ -162,7 +200,11 @@ Result<Response> StartRun(Api& api, const Request& request) {
     registry::RunInput input{.pipeline = name,
                              .reason = {{"kind", "manual"}, {"detail", reason.value_or("")}},
                              .overrides = overrides,
-                             .spec = pipeline::SpecToJson(spec)};
+                             .spec = pipeline::SpecToJson(spec),
+                             .steps = pipeline::PlanSteps(spec),
+                             .priority = wishes.priority.value_or(spec.run.priority),
+                             .deadline_s = spec.run.deadline_s,
+                             .fresh = wishes.fresh};
     RATCHET_ASSIGN(const registry::Run run, registry::CreateRun(db, api.store.NowUs(), input));
     return RunJson(run, api.data_dir);
   });

@@ -44,7 +44,7 @@ Json ReplicaJson(const Replica& replica) {
 Result<Json> CountsJson(Api& api) {
   return api.store.Read([](Db& db) -> Result<Json> {
     return Json{{"pipelines", Count([&](auto& next) { return registry::ListPipelines(db, registry::kMaxPage, next); })},
-                {"runs_active", registry::ActiveRuns(db).size()},
+                {"runs_active", registry::CountActiveRuns(db).Total()},
                 {"models", Count([&](auto& next) { return registry::ListModels(db, registry::kMaxPage, next); })},
                 {"datasets", Count([&](auto& next) { return registry::ListDatasets(db, registry::kMaxPage, next); })}};
   });

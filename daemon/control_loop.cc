@@ -25,7 +25,7 @@ struct ControlLoop::Reactor {
   boost::asio::io_context io{1};
   boost::asio::signal_set signals{io, SIGTERM, SIGINT};
   boost::asio::steady_timer timer{io};
-  boost::asio::posix::stream_descriptor worker{io};  // a duplicate of the worker's socket, to wait on
+  boost::asio::posix::stream_descriptor worker{io};  // a duplicate of the executor's descriptor, to wait on
 };
 
 ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, const Clock& clock)
@@ -37,13 +37,16 @@ void ControlLoop::Run() {
   reactor_->signals.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
     spdlog::info("stopping on signal {}", signal);
+    interrupted_ = signal == SIGINT;
     reactor_->io.stop();
   });
+  reactor_->worker.assign(fcntl(worker_.fd(), F_DUPFD_CLOEXEC, 0));
   boost::asio::post(reactor_->io, [this] { Turn(); });
   reactor_->io.run();
-  // The worker ends when the last descriptor of its socket is closed, so none may be left here.
   boost::system::error_code ignored;
   reactor_->worker.close(ignored);
+  // A service manager's stop leaves the steps to the next daemon; who presses Ctrl-C wants everything to end.
+  if (interrupted_) worker_.EndAll("ratchetd was interrupted");
 }
 
 void ControlLoop::Wake() {
@@ -66,24 +69,14 @@ void ControlLoop::Turn() {
   });
 }
 
-// Keeps a wait on the socket of the worker that runs now. A turn that was woken otherwise leaves the wait as it is.
+// Keeps a wait on whatever the executor has to hear: its workers, the ends of steps, its own deadlines.
 void ControlLoop::WatchWorker() {
-  boost::system::error_code ignored;
-  if (worker_.fd() < 0 || worker_.pid() != watched_pid_) {
-    reactor_->worker.close(ignored);
-    watched_pid_ = 0;
-  }
-  if (worker_.fd() < 0 || reactor_->worker.is_open()) return;
-  const int copy = fcntl(worker_.fd(), F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) return;
-  reactor_->worker.assign(copy, ignored);
-  watched_pid_ = worker_.pid();
+  if (watching_) return;
+  watching_ = true;
   reactor_->worker.async_wait(boost::asio::posix::descriptor_base::wait_read,
                               [this](const boost::system::error_code& error) {
                                 if (error) return;
-                                boost::system::error_code closed;
-                                reactor_->worker.close(closed);
-                                watched_pid_ = 0;
+                                watching_ = false;
                                 Turn();
                               });
 }

@@ -23,7 +23,7 @@ class ControlLoop {
 
   // Gives the loop a data plane to keep alive. Before Run().
   void Supervise(ServeSupervisor& serve) { serve_ = &serve; }
-  // Returns after a signal or Stop(). Afterwards nothing of the loop holds the worker's socket.
+  // Returns after a signal or Stop(). Steps go on after SIGTERM and Stop(), and are ended after SIGINT.
   void Run();
   // Asks for a turn soon. Any thread.
   void Wake();
@@ -39,7 +39,8 @@ class ControlLoop {
   ServeSupervisor* serve_ = nullptr;
   const Clock& clock_;
   std::atomic<bool> wake_asked_{false};
-  int watched_pid_ = 0;
+  bool watching_ = false;
+  bool interrupted_ = false;  // by SIGINT
   std::unique_ptr<Reactor> reactor_;
 };
 

@@ -51,7 +51,8 @@ class Daemon {
                     clock_);
     orchestrator_.emplace(
         *store_, *blobs_, files_, *worker_, replicas_, clock_,
-        pipeline::OrchestratorOptions{.data_dir = data_, .sandbox_required = !settings_.allow_unsandboxed,
+        pipeline::OrchestratorOptions{.data_dir = data_, .max_active_runs = settings_.max_runs, .cpus = StepCpus(settings_.cpus),
+                                                        .sandbox_required = !settings_.allow_unsandboxed,
                                                         .needs_replica = !settings_.no_serve});
     loop_.emplace(*orchestrator_, *worker_, clock_);
     store_->OnCommit([this] { commits_.Raise(); });
@@ -129,7 +130,7 @@ class Daemon {
                      .started_at = clock_.WallUs(),
                      .serve_url = [this] { return ServeUrl(); },
                      .manages_serve = !settings_.no_serve,
-                     .worker = [this] { return WorkerStatus(*worker_, data_ + "/logs/worker.log"); }});
+                     .worker = [this] { return WorkerStatus(*worker_); }});
     HttpOptions options{.host = listen.host, .port = listen.port, .limits = {}, .observe = {}};
     options.observe = [this](const Served& served) { metrics_.CountRequest(served); };
     RATCHET_ASSIGN(http_, HttpServer::Start(std::move(options), BindRoutes(*api_), clock_));

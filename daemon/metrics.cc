@@ -88,14 +88,10 @@ Status Metrics::TakeEvents(registry::Store& store) {
 Result<std::string> Metrics::Scrape(registry::Store& store, size_t replicas) {
   std::lock_guard lock(scrape_mutex_);
   RATCHET_TRY(TakeEvents(store));
-  auto active =
-      store.Read([](registry::Db& db) -> Result<std::vector<registry::Run>> { return registry::ActiveRuns(db); });
+  auto active = store.Read([](registry::Db& db) -> Result<registry::ActiveCounts> { return registry::CountActiveRuns(db); });
   if (!active) return std::unexpected(active.error());
-  for (const auto state : {registry::RunState::kQueued, registry::RunState::kRunning}) {
-    const auto count =
-        std::count_if(active->begin(), active->end(), [&](const auto& run) { return run.state == state; });
-    families_->active.Add({{"state", std::string(registry::Name(state))}}).Set(static_cast<double>(count));
-  }
+  families_->active.Add({{"state", "queued"}}).Set(static_cast<double>(active->queued));
+  families_->active.Add({{"state", "running"}}).Set(static_cast<double>(active->running));
   const registry::Store::Stats stats = store.stats();
   families_->door.Add({{"outcome", "done"}}).Increment(static_cast<double>(stats.writes - last_stats_.writes));
   families_->door.Add({{"outcome", "failed"}}).Increment(static_cast<double>(stats.failed - last_stats_.failed));

@@ -30,6 +30,9 @@ constexpr ApiRoute kRoutes[] = {
     {{"DELETE", "/api/v1/pipelines/{name}", "deletePipeline", kOperator, kPlain, kNone, ""}, DeletePipeline},
     {{"POST", "/api/v1/pipelines/{name}/runs", "startRun", kOperator, kPlain, kSmall, kJson}, StartRun},
 
+    {{"POST", "/api/v1/pipelines/{name}/pause", "pausePipeline", kOperator, kPlain, kSmall, kJson}, PausePipeline},
+    {{"POST", "/api/v1/pipelines/{name}/resume", "resumePipeline", kOperator, kPlain, kSmall, kJson}, ResumePipeline},
+
     {{"GET", "/api/v1/runs", "listRuns", kViewer, kPlain, kNone, "", "pipeline state limit after"}, ListRuns},
     {{"GET", "/api/v1/runs/{id}", "getRun", kViewer, kPlain, kNone, ""}, GetRun},
     {{"POST", "/api/v1/runs/{id}/cancel", "cancelRun", kOperator, kPlain, kSmall, kJson}, CancelRun},

@@ -5,6 +5,7 @@
 
 #include "daemon/shapes.h"
 #include "pipeline/step_folder.h"
+#include "registry/pipelines.h"
 #include "registry/runs.h"
 
 namespace ratchet::daemon {
@@ -46,16 +47,21 @@ Json ChecksOf(Api& api, const registry::Run& run, const registry::Step& step) {
   return result && *result ? BoundedChecks(**result) : Json();
 }
 
+// What a queued run waits for, as far as the queue goes.
+Result<std::string> WhyQueued(Db& db, const registry::Run& run) {
+  RATCHET_ASSIGN(const registry::Pipeline pipeline, registry::GetPipeline(db, run.pipeline));
+  if (pipeline.paused) return "the pipeline is paused; `ratchet pipeline resume " + run.pipeline + "`";
+  const auto running = registry::RunningPipelines(db);
+  if (std::ranges::count(running, run.pipeline)) return std::string("another run of this pipeline is under way");
+  if (running.empty()) return std::string();
+  return "as many runs are under way as may be, " + std::to_string(running.size());
+}
+
 // Why nothing of an active run is under way; empty where something is, or will be at once.
 Result<std::string> WaitingFor(Api& api, const registry::Run& run) {
   if (run.state == registry::RunState::kQueued) {
-    RATCHET_ASSIGN(const auto active, api.store.Read([](Db& db) -> Result<std::vector<registry::Run>> {
-      return registry::ActiveRuns(db);
-    }));
-    for (const registry::Run& other : active)
-      if (other.pipeline == run.pipeline && other.id != run.id &&
-          (other.id < run.id || other.state == registry::RunState::kRunning))
-        return "run " + std::to_string(other.id) + " of this pipeline goes first";
+    RATCHET_ASSIGN(const std::string why, api.store.Read([&](Db& db) { return WhyQueued(db, run); }));
+    if (!why.empty()) return why;
   }
   const Json worker = api.worker();
   const std::string state = worker.value("state", "down");

@@ -46,8 +46,9 @@ SECURITY
   kernel offers none, steps are refused unless --allow-unsandboxed is given.
 
 SIGNALS
-  SIGTERM, SIGINT  stop: requests under way finish, ratchet-serve and the worker end; steps under way are run again after
-                   the next start
+  SIGTERM          stop: requests under way finish, ratchet-serve and the workers end; steps go on, and the next ratchetd of
+                   the data directory takes them on where they are
+  SIGINT           the same, but steps are ended first; they are run again after the next start
 
 EXIT CODES
   0 stopped as asked   1 could not start   2 wrong arguments
@@ -78,6 +79,14 @@ void AddOptions(CLI::App& app, Settings& settings, std::string& config) {
         "RATCHET_SERVE_LISTEN", "HOST:PORT")
       ->capture_default_str()
       ->check(NoMoreThanAddress);
+  Named(app.add_option("--max-runs", settings.max_runs, "How many runs are under way at a time; others wait"),
+        "RATCHET_MAX_RUNS", "N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  Named(app.add_option("--cpus", settings.cpus, "Processors that steps take together, by limits.cpus; 0 = all there are"),
+        "RATCHET_CPUS", "N")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--allow-unsandboxed", settings.allow_unsandboxed,
                "Run steps even where the kernel gives no means to keep them from the holdout")
       ->envname("RATCHET_ALLOW_UNSANDBOXED");

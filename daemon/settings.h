@@ -20,6 +20,8 @@ struct Settings {
   std::string data = "./ratchet-data";
   std::string listen = "127.0.0.1:7300";
   std::string serve_listen = "127.0.0.1:7301";
+  int max_runs = 2;  // under way at a time
+  int cpus = 0;      // that steps may take together; 0 = as many as there are
   bool allow_unsandboxed = false;
   bool no_serve = false;
   std::string plugins;         // empty: found beside the program

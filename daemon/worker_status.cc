@@ -29,16 +29,18 @@ std::string LastLines(const std::string& path, std::uint64_t from) {
   return text;
 }
 
-nlohmann::json WorkerStatus(const pipeline::ForkServer& worker, const std::string& log_path) {
+nlohmann::json WorkerStatus(const pipeline::ForkServer& worker) {
   const nlohmann::json ready = worker.Describe();
   const bool known = ready.is_object();
-  nlohmann::json status = {{"state", worker.State()},
+  const bool recipes_ready = worker.State(pipeline::StepHost::kRecipes) == "ready";
+  const auto host = recipes_ready ? pipeline::StepHost::kCommands : pipeline::StepHost::kRecipes;
+  nlohmann::json status = {{"state", worker.State(host)},
                            {"sandbox", known ? ready.value("sandbox", nlohmann::json()) : nlohmann::json()},
                            {"recipes", known ? ready.value("recipes", nlohmann::json::array()) : nlohmann::json::array()},
                            {"error", nullptr}};
-  const pipeline::ForkServer::LastEnd end = worker.WhyDown();
-  if (known || end.how.empty()) return status;
-  const std::string lines = LastLines(log_path, end.log_from);
+  const auto end = worker.WhyDown(host);
+  if (worker.State(host) == "ready" || end.how.empty()) return status;
+  const std::string lines = LastLines(worker.LogPath(host), end.log_from);
   status["error"] = lines.empty() ? end.how : end.how + ": " + lines;
   return status;
 }

@@ -1,230 +1,278 @@
 #include "pipeline/fork_server.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
-
-extern char** environ;
 
 namespace ratchet::pipeline {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMaxPacketBytes = 64 * 1024;
-constexpr int kControlFd = 3;                          // in the worker
-constexpr std::int64_t kFirstPauseUs = 100'000;        // after the first death
-constexpr std::int64_t kLongestPauseUs = 30'000'000;
-constexpr int kEndWaitMs = 10'000;
-constexpr int kDeathsToBeDown = 3;  // in a row; what cannot be started at all is down at once
+constexpr std::int64_t kTermTimeUs = 500'000;  // for a supervisor to end its step, before it is killed itself
+constexpr std::int64_t kLongestEndUs = 3'000'000;
+constexpr std::array kHosts{StepHost::kCommands, StepHost::kRecipes};
 
-// What posix_spawn has to do in the child: own log, control socket as descriptor 3.
-class SpawnPlan {
- public:
-  SpawnPlan() {
-    posix_spawn_file_actions_init(&actions_);
-    posix_spawnattr_init(&attributes_);
-  }
-  ~SpawnPlan() {
-    posix_spawn_file_actions_destroy(&actions_);
-    posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnPlan(const SpawnPlan&) = delete;
-  SpawnPlan& operator=(const SpawnPlan&) = delete;
+void Watch(int epoll, int fd) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+}
 
-  int Run(const std::vector<std::string>& command, int control, const std::string& log_path, pid_t* pid) {
-    posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions_, 1, log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    posix_spawn_file_actions_adddup2(&actions_, 1, 2);
-    posix_spawn_file_actions_adddup2(&actions_, control, kControlFd);
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes_, &none);
-    posix_spawnattr_setpgroup(&attributes_, 0);  // a terminal's Ctrl-C is for the daemon to handle
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-    std::vector<char*> arguments;
-    for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
-    arguments.push_back(nullptr);
-    return posix_spawn(pid, arguments[0], &actions_, &attributes_, arguments.data(), environ);
-  }
-
- private:
-  posix_spawn_file_actions_t actions_;
-  posix_spawnattr_t attributes_;
-};
+bool IsReadable(int fd) {
+  pollfd polled{fd, POLLIN, 0};
+  return poll(&polled, 1, 0) == 1;
+}
 
 }  // namespace
 
-ForkServer::ForkServer(ForkServerOptions options, const Clock& clock) : options_(std::move(options)), clock_(clock) {}
+ForkServer::ForkServer(ForkServerOptions options, const Clock& clock)
+    : clock_(clock),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
+  Watch(epoll_, timer_);
+  const auto commands_log = options.commands_log_path.empty() ? options.log_path + ".commands" : options.commands_log_path;
+  WorkerCommand command{options.program, "commands", options.plugins, commands_log, options.log_level};
+  workers_[0] = std::make_unique<WorkerProcess>(command, clock);
+  command.role = "recipes";
+  command.log_path = options.log_path;
+  workers_[1] = std::make_unique<WorkerProcess>(command, clock);
+}
 
 ForkServer::~ForkServer() {
-  if (socket_ < 0) return;
-  close(socket_);
-  socket_ = -1;
-  for (int waited_ms = 0; waited_ms < kEndWaitMs; waited_ms += 10) {
-    if (waitpid(pid_, nullptr, WNOHANG) != 0) return;
-    poll(nullptr, 0, 10);
-  }
-  kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
-}
-
-void ForkServer::Launch() {
-  int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-    return spdlog::error("start the worker: {}", std::strerror(errno)), void();
-  // A descriptor that is 3 already would keep its close-on-exec flag through dup2.
-  int theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, 10);
-  close(pair[1]);
-  fcntl(pair[0], F_SETFL, O_NONBLOCK);
-  pid_t pid = 0;
-  struct stat log {};
-  log_size_ = stat(options_.log_path.c_str(), &log) == 0 ? static_cast<std::uint64_t>(log.st_size) : 0;
-  SpawnPlan plan;
-  int error = plan.Run({options_.program, "--control-fd", std::to_string(kControlFd), "--plugins", options_.plugins,
-                        "--log-level", options_.log_level},
-                       theirs, options_.log_path, &pid);
-  close(theirs);
-  if (error != 0) {
-    close(pair[0]);
-    spdlog::error("start {}: {}", options_.program, std::strerror(error));
-    deaths_in_a_row_ = std::max(deaths_in_a_row_ + 1, kDeathsToBeDown);
-    next_launch_us_ = clock_.MonotonicUs() + kLongestPauseUs;
-    std::lock_guard lock(ready_mutex_);
-    last_end_ = {"cannot start " + options_.program + ": " + std::strerror(error), log_size_};
-    return;
-  }
-  socket_ = pair[0];
-  pid_ = pid;
-}
-
-// The worker's children die with it, so all that ran is lost.
-void ForkServer::Bury() {
-  close(socket_);
-  socket_ = -1;
-  kill(pid_, SIGKILL);
-  int status = 0;
-  waitpid(pid_, &status, 0);
-  spdlog::warn("ratchet-worker (process {}) ended; see {}", pid_, options_.log_path);
-  pid_ = 0;
-  std::erase_if(steps_, [](const auto& entry) { return entry.second.kind != StepStatus::Kind::kExited; });
-  std::lock_guard lock(ready_mutex_);
-  ready_ = nullptr;
-  last_end_ = {WIFSIGNALED(status) ? std::string("ended by signal ") + std::to_string(WTERMSIG(status))
-                                   : "ended with exit code " + std::to_string(WEXITSTATUS(status)),
-               log_size_};
-  std::int64_t pause_us = std::min(kFirstPauseUs << std::min(deaths_in_a_row_++, 10), kLongestPauseUs);
-  next_launch_us_ = clock_.MonotonicUs() + pause_us;
+  for (const auto& [id, step] : steps_)
+    if (step.pidfd >= 0) close(step.pidfd);
+  close(timer_);
+  close(epoll_);
 }
 
 bool ForkServer::Pump() {
-  if (socket_ < 0 && clock_.MonotonicUs() >= next_launch_us_) Launch();
+  std::uint64_t expirations = 0;
+  (void)!read(timer_, &expirations, sizeof expirations);
   bool changed = false;
-  std::vector<char> packet(kMaxPacketBytes);
-  while (socket_ >= 0) {
-    ssize_t got = recv(socket_, packet.data(), packet.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    changed = true;
-    if (got <= 0) {
-      Bury();
-      break;
-    }
-    try {
-      Take(Json::parse(packet.data(), packet.data() + got, nullptr, false));
-    } catch (const Json::exception& exception) {
-      spdlog::warn("ratchet-worker sent what is not understood: {}", exception.what());
-    }
-  }
+  for (const StepHost host : kHosts) changed |= PumpWorker(host);
+  changed |= PumpSteps();
+  ArmTimer();
   return changed;
 }
 
-void ForkServer::Take(const Json& packet) {
-  std::string event = packet.is_object() ? packet.value("event", "") : "";
-  std::string id = packet.is_object() ? packet.value("id", "") : "";
-  if (event == "ready") {
-    deaths_in_a_row_ = 0;
-    std::lock_guard lock(ready_mutex_);
-    ready_ = std::make_shared<const Json>(packet);
-    last_end_ = {};
-    spdlog::info("ratchet-worker is ready: {} recipes, sandbox {}", packet.value("recipes", Json::array()).size(),
-                 packet.value("sandbox", "?"));
-  } else if (event == "started") {
-    steps_[id].pid = packet.value("pid", std::int64_t{0});
-  } else if (event == "refused") {
-    Json error = packet.value("error", Json::object());
-    steps_[id] = {.kind = StepStatus::Kind::kExited,
-                  .exit = {.error_class = error.value("class", "internal"), .message = error.value("message", ""),
-                           .hint = error.value("hint", "")}};
-  } else if (event == "exited") {
-    StepExit exit{.message = packet.value("message", ""), .cpu_s = packet.value("cpu_s", 0.0),
-                  .max_rss_bytes = packet.value("max_rss_bytes", std::int64_t{0})};
-    if (packet.contains("class") && packet["class"].is_string()) exit.error_class = packet["class"];
-    if (packet.contains("exit_code") && packet["exit_code"].is_number()) exit.exit_code = packet["exit_code"].get<int>();
-    if (packet.contains("signal") && packet["signal"].is_number()) exit.signal = packet["signal"].get<int>();
-    steps_[id] = {.kind = StepStatus::Kind::kExited, .pid = steps_[id].pid, .exit = exit};
-  } else {
-    spdlog::warn("ratchet-worker sent what is not understood: {}", packet.dump().substr(0, 200));
+bool ForkServer::PumpWorker(StepHost host) {
+  WorkerProcess& worker = this->worker(host);
+  if (worker.LaunchWhenDue()) Watch(epoll_, worker.fd());
+  bool changed = false;
+  for (;;) {
+    auto heard = worker.Receive();
+    if (heard.kind == WorkerProcess::Heard::Kind::kNothing) return changed;
+    changed = true;
+    if (heard.kind == WorkerProcess::Heard::Kind::kPacket) {
+      Hear(std::move(heard));
+      continue;
+    }
+    // What had been asked of it and not been answered may have begun or not; the step's folder tells, when polled.
+    std::erase_if(steps_, [&](const auto& entry) {
+      const Known& step = entry.second;
+      return step.ref.host == host && step.status.kind == StepStatus::Kind::kRunning && step.pidfd < 0;
+    });
+    return true;
   }
 }
 
-Status ForkServer::Send(const Json& packet) {
-  std::string text = packet.dump();
-  if (socket_ < 0 || send(socket_, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size()))
-    return Fail(ErrorCode::kUnavailable, "tell", "ratchet-worker", "it is not there");
+void ForkServer::Hear(WorkerProcess::Heard heard) {
+  const Json& packet = heard.packet;
+  const auto text = [&](const Json& from, const char* key) {
+    return from.is_object() && from.contains(key) && from[key].is_string() ? from[key].get<std::string>() : "";
+  };
+  const auto event = text(packet, "event");
+  const auto known = steps_.find(text(packet, "id"));
+  const bool awaited = known != steps_.end() && known->second.pidfd < 0;
+  if (event == "started" && awaited && heard.pidfd >= 0) {
+    if (packet.contains("pid") && packet["pid"].is_number_integer())
+      known->second.status.pid = packet["pid"].get<std::int64_t>();
+    Follow(known->second, std::exchange(heard.pidfd, -1));
+  } else if (event == "refused" && awaited) {
+    const Json error = packet.value("error", Json::object());
+    known->second.status = {.kind = StepStatus::Kind::kExited,
+                            .exit = {.error_class = text(error, "class"), .message = text(error, "message"),
+                                     .hint = text(error, "hint")}};
+  } else if (event == "started" && known != steps_.end()) {
+    // Without a descriptor (a kernel before 5.3 has none to give) the folder has to tell.
+    Drop(known->first);
+  } else if (event != "ready" && event != "started" && event != "refused") {
+    spdlog::warn("ratchet-worker sent what is not understood: {}", packet.dump().substr(0, 200));
+  }
+  if (heard.pidfd >= 0) close(heard.pidfd);
+}
+
+void ForkServer::Follow(Known& step, int pidfd) {
+  step.status.kind = StepStatus::Kind::kRunning;
+  step.pidfd = pidfd;
+  Watch(epoll_, pidfd);
+  if (step.order) Terminate(step);
+}
+
+bool ForkServer::HasEnded(const Known& step) const { return step.pidfd >= 0 && IsReadable(step.pidfd); }
+
+bool ForkServer::PumpSteps() {
+  bool changed = false;
+  std::vector<std::string> lost;
+  for (auto& [id, step] : steps_) {
+    if (HasEnded(step)) {
+      changed = true;
+      End(step);
+      if (step.status.kind != StepStatus::Kind::kExited) lost.push_back(id);
+    } else if (step.pidfd >= 0 && step.order && !step.forced && clock_.MonotonicUs() >= step.kill_by_us) {
+      Force(step);
+    }
+  }
+  for (const auto& id : lost) Drop(id);
+  return changed;
+}
+
+// The supervisor is no more: its last word counts, and where there is none, nothing of the step may be left.
+void ForkServer::End(Known& step) {
+  close(std::exchange(step.pidfd, -1));
+  if (auto exit = ReadExit(step.ref.folder)) {
+    step.status.kind = StepStatus::Kind::kExited;
+    step.status.exit = std::move(*exit);
+    // A supervisor that could not read the order ended it as merely cancelled.
+    if (step.order && step.status.exit.error_class == "cancelled") {
+      step.status.exit.error_class = step.order->error_class;
+      step.status.exit.message = step.order->message;
+    }
+    return;
+  }
+  SweepStep(step.ref.folder);
+  step.status.kind = StepStatus::Kind::kUnknown;
+  if (!step.order) return;
+  step.status.kind = StepStatus::Kind::kExited;
+  step.status.exit = {.signal = SIGKILL, .error_class = step.order->error_class, .message = step.order->message};
+}
+
+void ForkServer::Drop(const std::string& id) {
+  const auto step = steps_.find(id);
+  if (step == steps_.end()) return;
+  if (step->second.pidfd >= 0) close(step->second.pidfd);
+  steps_.erase(step);
+}
+
+Status ForkServer::Start(const StepRef& step) {
+  RATCHET_TRY(worker(step.host).Send({{"op", "start"}, {"id", step.id}, {"folder", step.folder}}));
+  Drop(step.id);
+  steps_[step.id] = {.ref = step, .status = {.kind = StepStatus::Kind::kRunning}};
   return {};
 }
 
-bool ForkServer::Ready() const {
-  std::lock_guard lock(ready_mutex_);
-  return ready_ != nullptr;
+// Finds the step again by its folder; false: it does not run, left no word, and will never start.
+bool ForkServer::TakeOn(const StepRef& ref) {
+  auto record = ReadProcessRecord(ref.folder);
+  if (record && !*record) {
+    const Status abandoned = Abandon(ref.folder);
+    if (abandoned || abandoned.error().code == ErrorCode::kNotFound) return false;
+    record = ReadProcessRecord(ref.folder);
+  }
+  Known step{.ref = ref, .status = {.kind = StepStatus::Kind::kRunning}};
+  if (!record || !*record) {
+    // Neither read nor claimed (too many open files, a full disk): nothing is known, so nothing is given up.
+    spdlog::warn("{}: it cannot be told whether the step runs", ref.folder);
+    return true;
+  }
+  if ((*record)->abandoned) return false;
+  if (const int pidfd = OpenSupervisor(**record); pidfd >= 0) {
+    step.status.pid = (*record)->pid;
+    step.order = ReadKillOrder(ref.folder);  // of a ratchetd that was gone before it could act on it
+    Follow(steps_[ref.id] = std::move(step), pidfd);
+    return true;
+  }
+  if (auto exit = ReadExit(ref.folder)) {
+    step.status = {.kind = StepStatus::Kind::kExited, .pid = (*record)->pid, .exit = std::move(*exit)};
+  } else {
+    SweepStep(ref.folder);
+    const auto order = ReadKillOrder(ref.folder);
+    if (!order) return false;
+    step.status = {.kind = StepStatus::Kind::kExited,
+                   .exit = {.signal = SIGKILL, .error_class = order->error_class, .message = order->message}};
+  }
+  steps_[ref.id] = std::move(step);
+  return true;
 }
 
-Json ForkServer::Describe() const {
-  std::lock_guard lock(ready_mutex_);
-  return ready_ ? *ready_ : Json();
+StepStatus ForkServer::Poll(const StepRef& step) {
+  auto known = steps_.find(step.id);
+  if (known != steps_.end() && HasEnded(known->second)) {
+    End(known->second);
+    if (known->second.status.kind == StepStatus::Kind::kUnknown) {
+      Drop(step.id);
+      known = steps_.end();
+    }
+  }
+  if (known == steps_.end()) {
+    if (!TakeOn(step)) return {};
+    known = steps_.find(step.id);
+    if (known == steps_.end()) return {.kind = StepStatus::Kind::kRunning};
+  }
+  return known->second.status;
 }
 
-std::string ForkServer::State() const {
-  if (Ready()) return "ready";
-  return deaths_in_a_row_ >= kDeathsToBeDown ? "down" : "starting";
+void ForkServer::Kill(const StepRef& step, const std::string& error_class, const std::string& message) {
+  if (Poll(step).kind != StepStatus::Kind::kRunning) return;
+  const auto known = steps_.find(step.id);
+  if (known == steps_.end() || known->second.order) return;
+  known->second.order = KillOrder{error_class, message};
+  if (const Status written = WriteKillOrder(step.folder, *known->second.order); !written)
+    spdlog::warn("{}", written.error().Message());
+  if (known->second.pidfd >= 0) Terminate(known->second);
 }
 
-ForkServer::LastEnd ForkServer::WhyDown() const {
-  std::lock_guard lock(ready_mutex_);
-  return last_end_;
+void ForkServer::Terminate(Known& step) {
+  syscall(SYS_pidfd_send_signal, step.pidfd, SIGTERM, nullptr, 0);
+  step.kill_by_us = clock_.MonotonicUs() + kTermTimeUs;
+  ArmTimer();
 }
 
-Status ForkServer::Start(const std::string& id, const std::string& folder) {
-  RATCHET_TRY(Send({{"op", "start"}, {"id", id}, {"folder", folder}}));
-  steps_[id] = {.kind = StepStatus::Kind::kRunning};
-  return {};
+void ForkServer::Force(Known& step) {
+  spdlog::warn("the supervisor of {} does not end it; killing all of it", step.ref.id);
+  step.forced = true;
+  // The pid is the supervisor's as long as the pidfd says that it has not ended.
+  if (step.status.pid && !HasEnded(step)) KillTree(*step.status.pid);
+  syscall(SYS_pidfd_send_signal, step.pidfd, SIGKILL, nullptr, 0);
+  SweepStep(step.ref.folder);
 }
 
-void ForkServer::Kill(const std::string& id, const std::string& error_class, const std::string& message) {
-  auto step = steps_.find(id);
-  if (step == steps_.end() || step->second.kind != StepStatus::Kind::kRunning) return;
-  Status sent = Send({{"op", "kill"}, {"id", id}, {"class", error_class}, {"message", message}});
-  if (!sent) spdlog::warn("{}", sent.error().Message());
+void ForkServer::Forget(const std::string& id) { Drop(id); }
+
+void ForkServer::EndAll(const std::string& message) {
+  std::vector<StepRef> running;
+  for (const auto& [id, step] : steps_)
+    if (step.status.kind == StepStatus::Kind::kRunning) running.push_back(step.ref);
+  for (const auto& step : running) Kill(step, "cancelled", message);
+  const auto deadline_us = clock_.MonotonicUs() + kLongestEndUs;
+  const auto still_runs = [&](const auto& entry) { return entry.second.status.kind == StepStatus::Kind::kRunning; };
+  while (std::ranges::any_of(steps_, still_runs) && clock_.MonotonicUs() < deadline_us) {
+    pollfd polled{epoll_, POLLIN, 0};
+    poll(&polled, 1, 50);
+    Pump();
+  }
 }
 
-StepStatus ForkServer::Poll(const std::string& id) {
-  auto step = steps_.find(id);
-  return step == steps_.end() ? StepStatus{} : step->second;
+// The next time that Pump() has to be called though nothing is heard.
+void ForkServer::ArmTimer() {
+  std::optional<std::int64_t> next;
+  const auto at = [&](std::int64_t time_us) { next = std::min(next.value_or(time_us), time_us); };
+  for (const auto& worker : workers_)
+    if (const auto launch = worker->next_launch_us()) at(*launch);
+  for (const auto& [id, step] : steps_)
+    if (step.pidfd >= 0 && step.order && !step.forced) at(step.kill_by_us);
+  const std::int64_t wait_us = next ? std::max<std::int64_t>(*next - clock_.MonotonicUs(), 1000) : 0;
+  const itimerspec timer{{0, 0}, {wait_us / 1'000'000, wait_us % 1'000'000 * 1000}};
+  timerfd_settime(timer_, 0, &timer, nullptr);
 }
-
-void ForkServer::Forget(const std::string& id) { steps_.erase(id); }
 
 }  // namespace ratchet::pipeline

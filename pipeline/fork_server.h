@@ -1,73 +1,88 @@
 #pragma once
 
-#include <atomic>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "pipeline/executor.h"
+#include "pipeline/step_process.h"
+#include "pipeline/worker_process.h"
 
 namespace ratchet::pipeline {
 
 struct ForkServerOptions {
-  std::string program;   // path of ratchet-worker
-  std::string plugins;   // folder of plugins
-  std::string log_path;  // the fork server's own stderr is appended here
+  std::string program;            // path of ratchet-worker
+  std::string plugins;            // folder of plugins
+  std::string log_path;           // where the one with the recipes writes what it has to say
+  std::string commands_log_path;  // the one for commands; empty = log_path + ".commands"
   std::string log_level = "info";
 };
 
-// Runs steps as children of a `ratchet-worker` process of its own, over a socket pair (docs/formats.md, "Fork server").
-// Starts the process when needed and again when it dies, with a growing pause. The control loop's thread only, but for
-// Describe() and Ready(), which any thread may call.
+// Runs steps by two `ratchet-worker` processes, one for each StepHost (docs/formats.md, "Fork server"), and watches each
+// step by a pidfd of its supervisor. Steps outlive the workers and this object; another one takes them on again by their
+// folders. The control loop's thread only, but for Describe(), Ready(), State() and WhyDown(), which any thread may
+// call.
 class ForkServer final : public Executor {
  public:
   ForkServer(ForkServerOptions options, const Clock& clock);
-  ~ForkServer() override;  // closes the socket, upon which the worker ends with its children; waits for that, bounded
+  ~ForkServer() override;  // the workers end, the steps go on
   ForkServer(const ForkServer&) = delete;
   ForkServer& operator=(const ForkServer&) = delete;
 
-  // Starts the worker if it is not running and its pause is over, and takes in what it has sent. To be called in every
-  // turn of the loop and whenever fd() is readable. True if anything changed.
+  // Starts workers that are not running and whose pause is over, takes in what they have sent and which steps have
+  // ended, and goes on with kills. To be called in every turn of the loop and whenever fd() is readable. True if
+  // anything changed.
   bool Pump();
-  // The control socket, to wait on; -1 while there is no worker.
-  int fd() const { return socket_; }
-  int pid() const { return pid_; }
-  // How the worker ended or failed to start last, since when nothing has been ready; empty `how` = it has not.
-  struct LastEnd {
-    std::string how;
-    std::uint64_t log_from = 0;  // where in the log its own lines begin
-  };
-  LastEnd WhyDown() const;  // any thread
+  // Readable when there is something for Pump() to do, its own deadlines included. The same all the time.
+  int fd() const { return epoll_; }
+  int pid(StepHost host) const { return worker(host).pid(); }
   // The worker's state as /api/v1/status shows it: "ready", "starting", "down".
-  std::string State() const;
+  std::string State(StepHost host) const { return worker(host).State(); }
+  WorkerProcess::LastEnd WhyDown(StepHost host) const { return worker(host).WhyDown(); }
+  const std::string& LogPath(StepHost host) const { return worker(host).command().log_path; }
 
-  bool Ready() const override;
-  Status Start(const std::string& id, const std::string& folder) override;
-  void Kill(const std::string& id, const std::string& error_class, const std::string& message) override;
-  StepStatus Poll(const std::string& id) override;
+  // Ends every step that is known to run and waits for that, at most some seconds.
+  void EndAll(const std::string& message);
+
+  bool Ready(StepHost host) const override { return worker(host).Ready(); }
+  Status Start(const StepRef& step) override;
+  void Kill(const StepRef& step, const std::string& error_class, const std::string& message) override;
+  StepStatus Poll(const StepRef& step) override;
   void Forget(const std::string& id) override;
-  nlohmann::json Describe() const override;
+  nlohmann::json Describe() const override { return worker(StepHost::kRecipes).Describe(); }
 
  private:
-  void Launch();
-  void Bury();
-  void Take(const nlohmann::json& packet);
-  Status Send(const nlohmann::json& packet);
+  struct Known {
+    StepRef ref;
+    StepStatus status;
+    int pidfd = -1;  // of the supervisor; -1: not heard of yet, or ended
+    std::optional<KillOrder> order;
+    std::int64_t kill_by_us = 0;  // monotonic; then SIGTERM has had its time
+    bool forced = false;          // SIGKILL has been sent
+  };
 
-  const ForkServerOptions options_;
+  WorkerProcess& worker(StepHost host) { return *workers_[host == StepHost::kCommands ? 0 : 1]; }
+  const WorkerProcess& worker(StepHost host) const { return *workers_[host == StepHost::kCommands ? 0 : 1]; }
+  bool PumpWorker(StepHost host);
+  bool PumpSteps();
+  void Hear(WorkerProcess::Heard heard);
+  void Follow(Known& step, int pidfd);
+  bool HasEnded(const Known& step) const;
+  void End(Known& step);
+  void Drop(const std::string& id);
+  bool TakeOn(const StepRef& ref);
+  void Terminate(Known& step);
+  void Force(Known& step);
+  void ArmTimer();
+
   const Clock& clock_;
-  int socket_ = -1;
-  int pid_ = 0;
-  std::atomic<int> deaths_in_a_row_{0};
-  std::int64_t next_launch_us_ = 0;  // monotonic
-  std::map<std::string, StepStatus> steps_;
-  mutable std::mutex ready_mutex_;
-  std::shared_ptr<const nlohmann::json> ready_;  // the `ready` packet; null before it came
-  LastEnd last_end_;                             // under ready_mutex_
-  std::uint64_t log_size_ = 0;                   // at the last launch
+  int epoll_ = -1, timer_ = -1;
+  std::array<std::unique_ptr<WorkerProcess>, 2> workers_;  // commands, recipes
+  std::map<std::string, Known> steps_;
 };
 
 }  // namespace ratchet::pipeline

@@ -203,10 +203,13 @@ std::int64_t LastBegunAt(Db& db, const std::string& pipeline) {
   return row.getColumn(0).getInt64();
 }
 
-std::int64_t CountActiveRuns(Db& db) {
-  SQLite::Statement& row = db.Prepare("SELECT count(*) FROM runs WHERE state IN ('queued', 'running')");
-  row.executeStep();
-  return row.getColumn(0).getInt64();
+ActiveCounts CountActiveRuns(Db& db) {
+  ActiveCounts counts;
+  SQLite::Statement& rows =
+      db.Prepare("SELECT state, count(*) FROM runs WHERE state IN ('queued', 'running') GROUP BY state");
+  while (rows.executeStep())
+    (StateColumn<RunState>(rows, 0) == RunState::kQueued ? counts.queued : counts.running) = rows.getColumn(1).getInt64();
+  return counts;
 }
 
 std::optional<Run> LastRun(Db& db, const std::string& pipeline) {

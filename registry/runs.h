@@ -57,7 +57,11 @@ std::vector<QueuedRun> QueuedRuns(Db& db, int limit);  // highest priority first
 std::vector<std::string> RunningPipelines(Db& db);
 // When a run of the pipeline was last begun; 0 = never.
 std::int64_t LastBegunAt(Db& db, const std::string& pipeline);
-std::int64_t CountActiveRuns(Db& db);
+struct ActiveCounts {
+  std::int64_t queued = 0, running = 0;
+  std::int64_t Total() const { return queued + running; }
+};
+ActiveCounts CountActiveRuns(Db& db);
 // The newest run of the pipeline, whatever its state.
 std::optional<Run> LastRun(Db& db, const std::string& pipeline);
 

@@ -142,7 +142,7 @@ TEST_F(Limits, EndsTheDaemonsThatATrainerLeavesBehind) {
   ASSERT_EQ(folder_.Start(worker_)["event"], "started");
   const pid_t daemon = std::stoi(folder_.AwaitLine());
   folder_.AddFile(folder_.path() + "/work/go", "");
-  EXPECT_EQ(worker_.Await("exited")["exit_code"], 1);
+  EXPECT_EQ(folder_.AwaitExit()["exit_code"], 1);
   EXPECT_TRUE(AwaitDeath(daemon));
 }
 
@@ -151,28 +151,20 @@ TEST_F(Limits, EndsTheDaemonsOfAStepThatIsKilled) {
   folder_.TrainBy("(setsid sh -c 'echo $$ > ready.fifo; exec sleep 1000' &)\nexec sleep 1000\n");
   ASSERT_EQ(folder_.Start(worker_)["event"], "started");
   const pid_t daemon = std::stoi(folder_.AwaitLine());
-  worker_.Send({{"op", "kill"}, {"id", "5/train-1"}, {"class", "timeout"}, {"message", "enough"}});
-  EXPECT_EQ(worker_.Await("exited")["class"], "timeout");
+  KillStep(folder_.supervisor(), folder_.path(), "timeout", "enough");
+  EXPECT_EQ(folder_.AwaitExit()["class"], "timeout");
   EXPECT_TRUE(AwaitDeath(daemon));
 }
 
-TEST_F(Limits, IsOverItsQuotaWhenATrainerFloodsItsLog) {
-  folder_.TrainBy("exec yes 'a line of a trainer that has much to say'\n");
-  const auto exited = folder_.Run(worker_);
-  EXPECT_EQ(exited["class"], "disk_quota");
-  EXPECT_THAT(exited["message"].get<std::string>(), HasSubstr("log"));
-  EXPECT_LE(std::filesystem::file_size(folder_.path() + "/log"), 64u << 20);
-}
-
-TEST_F(Limits, ServesOtherStepsWhileOneEndsBadly) {
+TEST_F(Limits, ServesOtherStepsWhileOneFloodsItsLog) {
   folder_.TrainBy("exec yes 'a line of a trainer that has much to say'\n");
   ASSERT_EQ(folder_.Start(worker_)["event"], "started");
   StepFolder other;
   other.TrainBy("exit 5\n");
-  other.Write();
-  worker_.Send({{"op", "start"}, {"id", "other"}, {"folder", other.path()}});
-  for (int ends = 0; ends < 2; ++ends) ASSERT_EQ(worker_.Await("exited")["event"], "exited");
+  (void)other.Run(worker_);
   EXPECT_THAT(other.Result()["error"]["message"].get<std::string>(), HasSubstr("exit code 5"));
+  KillStep(folder_.supervisor(), folder_.path(), "cancelled", "enough");
+  EXPECT_EQ(folder_.AwaitExit()["class"], "cancelled");
 }
 
 TEST_F(Limits, WritesProgressWhileARecipeTrains) {
@@ -183,7 +175,7 @@ TEST_F(Limits, WritesProgressWhileARecipeTrains) {
   const auto line = json::parse(folder_.Read("progress.jsonl"));
   EXPECT_EQ(line["loss"], 0.5);
   EXPECT_GT(line["at"], 0);
-  EXPECT_EQ(worker_.Await("exited")["exit_code"], 1);
+  EXPECT_EQ(folder_.AwaitExit()["exit_code"], 1);
 }
 
 TEST_F(Limits, SuggestsTheNearestRecipe) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plugins/sdk/recipe.h"
+#include "plugins/sdk/step_recipe.h"
 
 namespace {
 
@@ -73,9 +74,25 @@ class Ender final : public Recipe {
                    {{"how", ParamType::kText, "fail", {}, {}, {}, "What to do."}}};
 };
 
+// Writes what it was given to its first output.
+class Step final : public StepRecipe {
+ public:
+  const RecipeInfo& Info() const override { return info_; }
+  Result<nlohmann::json> Run(const StepContext& context) const override {
+    nlohmann::json given{{"inputs", nlohmann::json::array()}, {"params", context.params}, {"seed", context.seed}};
+    for (const auto& input : context.inputs) given["inputs"].push_back({input.name, input.path});
+    std::ofstream(context.out_folder + "/" + context.outputs.at(0)) << given.dump();
+    return nlohmann::json{{"inputs", context.inputs.size()}};
+  }
+
+ private:
+  RecipeInfo info_{"probe.step", "Tells what it was given.", "step", "", {{"word", ParamType::kText, "none", {}, {}, {}, "A word."}}};
+};
+
+const Step kStep;
 const Opener kOpener;
 const Ender kEnder;
-const Plugin kPlugin{"probe", "1", {&kOpener, &kEnder}};
+const Plugin kPlugin{"probe", "1", {&kOpener, &kEnder}, {&kStep}};
 
 }  // namespace
 

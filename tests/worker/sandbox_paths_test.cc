@@ -1,6 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "worker/command_process.h"
+#include "worker/command_end.h"
 #include "worker/sandbox_means.h"
 #include "worker/step_process.h"
 

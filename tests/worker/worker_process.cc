@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -29,10 +31,10 @@ bool AwaitInput(int fd) {
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(const std::vector<std::string>& flags) {
+WorkerProcess::WorkerProcess(const std::vector<std::string>& flags, const std::string& role) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-  std::vector<std::string> args{RATCHET_WORKER, "--control-fd", "3", "--plugins", RATCHET_PROBE_PLUGINS};
+  std::vector<std::string> args{RATCHET_WORKER, "--role", role, "--control-fd", "3", "--plugins", RATCHET_PROBE_PLUGINS};
   args.insert(args.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (auto& arg : args) argv.push_back(arg.data());
@@ -84,6 +86,11 @@ json WorkerProcess::Await(const std::string& event) const {
     auto packet = Next();
     if (packet.is_null() || packet["event"] == event) return packet;
   }
+}
+
+void KillStep(pid_t supervisor, const std::string& folder, const std::string& error_class, const std::string& message) {
+  std::ofstream(folder + "/kill.json") << json{{"class", error_class}, {"message", message}};
+  kill(supervisor, SIGTERM);
 }
 
 bool AwaitDeath(pid_t pid) {
@@ -165,19 +172,30 @@ void StepFolder::TrainBy(const std::string& script) {
 
 void StepFolder::Write() const { std::ofstream(step_ + "/step.json") << step.dump(); }
 
-json StepFolder::Start(const WorkerProcess& worker) const {
-  Write();
-  worker.Send({{"op", "start"}, {"id", "5/train-1"}, {"folder", step_}});
-  for (;;) {
-    auto packet = worker.Next();
-    if (packet.is_null() || packet["event"] == "started" || packet["event"] == "refused") return packet;
-  }
+void StepFolder::RunScript(const std::string& script) {
+  TrainBy(script);
+  step["kind"] = "command";
 }
 
-json StepFolder::Run(const WorkerProcess& worker) const {
-  const auto started = Start(worker);
-  return started.is_null() || started["event"] == "refused" ? started : worker.Await("exited");
+json StepFolder::Start(const WorkerProcess& worker) {
+  Write();
+  worker.Send({{"op", "start"}, {"id", "5/train-1"}, {"folder", step_}});
+  auto started = worker.Await("started");
+  if (started.is_object()) supervisor_ = started["pid"];
+  return started;
 }
+
+json StepFolder::AwaitExit() const {
+  EXPECT_TRUE(AwaitDeath(supervisor_));
+  return Exit();
+}
+
+json StepFolder::Run(const WorkerProcess& worker) {
+  (void)Start(worker);
+  return AwaitExit();
+}
+
+json StepFolder::Exit() const { return Has("exit.json") ? json::parse(Read("exit.json")) : json(); }
 
 std::string StepFolder::Read(const std::string& name) const {
   std::ostringstream text;
@@ -186,6 +204,16 @@ std::string StepFolder::Read(const std::string& name) const {
 }
 
 bool StepFolder::Has(const std::string& name) const { return fs::exists(step_ + "/" + name); }
+
+bool StepFolder::AwaitFile(const std::string& name) const {
+  const int watch = inotify_init1(IN_CLOEXEC);
+  inotify_add_watch(watch, step_.c_str(), IN_MOVED_TO | IN_CREATE);
+  bool there = Has(name);
+  std::array<char, 4096> events;
+  while (!there && AwaitInput(watch) && read(watch, events.data(), events.size()) > 0) there = Has(name);
+  close(watch);
+  return there;
+}
 
 json StepFolder::Result() const { return Has("result.json") ? json::parse(Read("result.json")) : json(); }
 

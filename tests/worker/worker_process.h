@@ -14,7 +14,7 @@ namespace ratchet::worker::testing {
 // A fork server on the other end of a socket. Ended, and waited for, by the destructor.
 class WorkerProcess {
  public:
-  explicit WorkerProcess(const std::vector<std::string>& flags = {});
+  explicit WorkerProcess(const std::vector<std::string>& flags = {}, const std::string& role = "recipes");
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
@@ -30,6 +30,9 @@ class WorkerProcess {
   pid_t pid_ = -1;
   int socket_ = -1;
 };
+
+// Asks the supervisor to end the step, as ratchetd does.
+void KillStep(pid_t supervisor, const std::string& folder, const std::string& error_class, const std::string& message);
 
 // True once the process is gone; false after the deadline.
 bool AwaitDeath(pid_t pid);
@@ -56,13 +59,20 @@ class StepFolder {
   void TrainBy(const std::string& script);
   void Write() const;
 
-  // Writes step.json, starts the step, waits for its end: the `exited` or `refused` packet.
-  nlohmann::json Run(const WorkerProcess& worker) const;
-  nlohmann::json Start(const WorkerProcess& worker) const;  // the `started` or `refused` packet
+  // A shell script as the step, of kind `command`.
+  void RunScript(const std::string& script);
+
+  // Writes step.json, starts the step, waits for its supervisor's end: exit.json.
+  nlohmann::json Run(const WorkerProcess& worker);
+  nlohmann::json Start(const WorkerProcess& worker);  // the `started` packet
+  nlohmann::json AwaitExit() const;                   // of the step started last: exit.json, null where there is none
+  nlohmann::json Exit() const;                        // exit.json; null where there is none
+  pid_t supervisor() const { return supervisor_; }
 
   nlohmann::json Result() const;  // result.json; null where there is none
   std::string Read(const std::string& name) const;
   bool Has(const std::string& name) const;
+  bool AwaitFile(const std::string& name) const;  // false after the deadline
 
   // A fifo, work/ready.fifo of the step's folder: what a trainer writes into it is how a test knows that it has come that far.
   void MakeFifo();
@@ -71,6 +81,7 @@ class StepFolder {
  private:
   std::string root_, data_, step_;
   int fifo_ = -1;
+  pid_t supervisor_ = -1;
 };
 
 // Rows of `x` REAL, `label` INTEGER, label = 1 where x > 0.
