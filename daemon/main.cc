@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/files.h"
@@ -33,6 +34,8 @@ namespace {
 
 constexpr rlim_t kWantedOpenFiles = 4096;
 constexpr int kServeStopMs = 12'000;
+
+int StepCpus(int asked) { return asked > 0 ? asked : std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 // The parts, in the order in which they are built.
 class Daemon {
