@@ -25,7 +25,7 @@ from ratchet_process import Ratchet, wait_until  # noqa: E402
 from small_data import churn_csv  # noqa: E402
 
 CHAIN, FAN = 100, 1000
-HEAD = "model: {name}\ndata: {{dataset: customers, target: churned}}\nsteps:\n"
+HEAD = "model: {name}\ndata: {{dataset: customers, target: left}}\nsteps:\n"
 # What comes after the user's own steps is not measured: the training ends the run at once.
 TAIL = "train: {command: ['false'], limits: {attempts: 1}}\n"
 
