@@ -103,7 +103,6 @@ Status PushFile(Context& context, Client& client, const PushOptions& options, co
 }
 
 Outcome Push(Context& context, const PushOptions& options) {
-  RATCHET_TRY(CheckName("dataset", options.name));
   RATCHET_ASSIGN(Client client, context.Connect());
   for (size_t i = 0; i < options.files.size(); ++i) {
     Status pushed = PushFile(context, client, options, options.files[i]);
@@ -262,8 +261,7 @@ void AddPush(CLI::App& group, Context& context) {
                               "ratchet dataset push parcels parcels-1.pack parcels-2.pack\n"
                               "zcat rows.csv.gz | ratchet dataset push churn - --format csv"},
                  [&context, options] { return Push(context, *options); });
-  context.completions[command->add_option("NAME", options->name, "The dataset's name")->required()] =
-      Completes::kDataset;
+  AddArgument(command, context, "NAME", options->name, "The dataset's name", Completes::kDataset);
   context
       .completions[command->add_option("FILE", options->files, "Files of rows, or - for standard input")->required()] =
       Completes::kFile;
@@ -301,8 +299,7 @@ void AddDatasetCommands(CLI::App& root, Context& context) {
                                .details = "The schema, the split and the number of rows in each.",
                                .examples = "ratchet dataset show parcels\nratchet dataset show parcels@1"},
                               [&context, shown] { return Show(context, *shown); });
-  context.completions[show->add_option("NAME[@V]", *shown, "The dataset, or one version")->required()] =
-      Completes::kDataset;
+  AddArgument(show, context, "NAME[@V]", *shown, "The dataset, or one version", Completes::kDataset);
   auto previewed = std::make_shared<std::string>();
   auto limit = std::make_shared<size_t>(10);
   CLI::App* preview = AddCommand(*group, context,
@@ -311,8 +308,7 @@ void AddDatasetCommands(CLI::App& root, Context& context) {
                                   .details = "Never rows of the validation or holdout split.",
                                   .examples = "ratchet dataset preview churn --limit 20"},
                                  [&context, previewed, limit] { return Preview(context, *previewed, *limit); });
-  context.completions[preview->add_option("NAME[@V]", *previewed, "The dataset, or one version")->required()] =
-      Completes::kDataset;
+  AddArgument(preview, context, "NAME[@V]", *previewed, "The dataset, or one version", Completes::kDataset);
   preview->add_option("--limit", *limit, "How many rows (default 10)")->type_name("N")->check(NumberWithin(1, 1000));
 }
 

@@ -48,9 +48,11 @@ void CheckWorker(const Json& status, Findings& findings) {
          fmt::format("ready, {}", Counted(static_cast<std::int64_t>(Field(worker, "recipes").size()), "recipe")), ""});
   else if (state == "starting")
     findings.push_back({"worker", "warn", "it is starting", "Wait a few seconds and ask again"});
-  else
-    findings.push_back({"worker", "fail", "it is " + (state.empty() ? "unknown" : state),
+  else {
+    std::string why = TextField(worker, "error");
+    findings.push_back({"worker", "fail", "it is " + (state.empty() ? "unknown" : state) + (why.empty() ? "" : ": " + why),
                         "No run can go on. Look at logs/worker.log in the data directory"});
+  }
   if (state != "ready") return;
   std::string sandbox = TextField(worker, "sandbox");
   if (sandbox.empty() || sandbox == "none")
@@ -60,6 +62,12 @@ void CheckWorker(const Json& status, Findings& findings) {
     findings.push_back({"sandbox", "ok", sandbox, ""});
   if (Field(worker, "recipes").empty())
     findings.push_back({"recipes", "warn", "no plugin is loaded", "Check the folder that ratchetd --plugins names"});
+}
+
+// False where ratchetd runs with --no-serve: then there may be replicas, but none is missed.
+bool ManagesServe(const Json& serve) {
+  const Json& managed = Field(serve, "managed");
+  return !managed.is_boolean() || managed.get<bool>();
 }
 
 // Every replica must hold the route epoch that the control plane holds, for every model.
@@ -87,7 +95,7 @@ void CheckEpochs(Client& client, const Json& serve, std::int64_t now_us, Finding
                             "Look at logs/serve.log in the data directory"});
     }
   }
-  if (Field(serve, "replicas").empty())
+  if (Field(serve, "replicas").empty() && ManagesServe(serve))
     findings.push_back({"routes", "fail", "no replica of the data plane has reported",
                         "Look at logs/serve.log in the data directory"});
   if (findings.size() == before)
@@ -95,6 +103,10 @@ void CheckEpochs(Client& client, const Json& serve, std::int64_t now_us, Finding
 }
 
 void CheckDataPlane(const Client& control, const Json& serve, Findings& findings) {
+  if (!ManagesServe(serve)) {
+    findings.push_back({"data plane", "ok", "ratchetd runs none (--no-serve)", ""});
+    return;
+  }
   std::string url = ReachableFrom(control.Url(), TextField(serve, "url"));
   auto parsed = ParseServerUrl(url);
   if (!parsed) {

@@ -71,6 +71,13 @@ std::string TestText(const Json& decision) {
   return text;
 }
 
+// Who went past the gate, and why.
+std::string OverrideText(const Json& forced_by) {
+  if (!forced_by.is_object()) return {};
+  return OneLine(fmt::format("by {} in release {}: {}", TextField(forced_by, "actor"),
+                             ShownInt(IntField(forced_by, "release")), TextField(forced_by, "reason")));
+}
+
 // The gate's report in a few lines.
 std::string DecisionText(const Json& decision) {
   auto difference = NumberField(decision, "difference");
@@ -79,6 +86,7 @@ std::string DecisionText(const Json& decision) {
   return RenderPairs(
       {{"Decision", TextField(decision, "verdict") + (FlagField(decision, "forced") ? " (promoted by force)" : "")},
        {"Reason", OneLine(TextField(decision, "reason"))},
+       {"Overridden", OverrideText(Field(decision, "forced_by"))},
        {"Scores", fmt::format("{} {} against {} of {}", metric, ShownScore(NumberField(decision, "candidate")),
                               ShownScore(NumberField(decision, "opponent")), OpponentText(decision))},
        {"Difference", difference ? fmt::format("{:+.4f}", *difference) : ""},
@@ -153,7 +161,6 @@ Outcome Show(Context& context, const std::string& word) {
 }
 
 Outcome Versions(Context& context, const std::string& name) {
-  RATCHET_TRY(CheckName("model", name));
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(Json items, client.GetItems(ModelPath(name) + "/versions"));
   if (context.Json()) {
@@ -347,8 +354,7 @@ void AddModelCommands(CLI::App& root, Context& context) {
                   .details = "Which version is live, which was live before, and why the gate decided as it did.",
                   .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
                  [&context, shown] { return Show(context, *shown); });
-  context.completions[show->add_option("NAME[@V]", *shown, "The model, or one version")->required()] =
-      Completes::kModel;
+  AddArgument(show, context, "NAME[@V]", *shown, "The model, or one version", Completes::kModel);
 
   auto name = std::make_shared<std::string>();
   CLI::App* versions = AddCommand(*group, context,
@@ -357,7 +363,7 @@ void AddModelCommands(CLI::App& root, Context& context) {
                                    .details = "Scores are on the holdout as it was when the version was tested.",
                                    .examples = "ratchet model versions parcel-sorter"},
                                   [&context, name] { return Versions(context, *name); });
-  context.completions[versions->add_option("NAME", *name, "The model's name")->required()] = Completes::kModel;
+  AddArgument(versions, context, "NAME", *name, "The model's name", Completes::kModel);
 
   auto pair = std::make_shared<std::pair<std::string, std::string>>();
   CLI::App* diff =
@@ -368,9 +374,8 @@ void AddModelCommands(CLI::App& root, Context& context) {
                              "is marked. With -o json: both versions with their decisions.",
                   .examples = "ratchet model diff parcel-sorter@1 parcel-sorter@2"},
                  [&context, pair] { return Diff(context, pair->first, pair->second); });
-  context.completions[diff->add_option("A", pair->first, "One version, NAME@V")->required()] = Completes::kModelVersion;
-  context.completions[diff->add_option("B", pair->second, "The other version, NAME@V")->required()] =
-      Completes::kModelVersion;
+  AddArgument(diff, context, "A", pair->first, "One version, NAME@V", Completes::kModelVersion);
+  AddArgument(diff, context, "B", pair->second, "The other version, NAME@V", Completes::kModelVersion);
 
   auto exported = std::make_shared<std::pair<std::string, std::string>>();
   CLI::App* to_file =
@@ -382,10 +387,8 @@ void AddModelCommands(CLI::App& root, Context& context) {
                   .examples = "ratchet model export parcel-sorter@2 parcel-sorter-2.tar\n"
                               "ratchet model export parcel-sorter@2 - | tar -xf - -C out"},
                  [&context, exported] { return Export(context, exported->first, exported->second); });
-  context.completions[to_file->add_option("NAME@V", exported->first, "The version")->required()] =
-      Completes::kModelVersion;
-  context.completions[to_file->add_option("FILE", exported->second, "Where to, or - for standard output")->required()] =
-      Completes::kFile;
+  AddArgument(to_file, context, "NAME@V", exported->first, "The version", Completes::kModelVersion);
+  AddArgument(to_file, context, "FILE", exported->second, "Where to, or - for standard output", Completes::kFile);
 }
 
 }  // namespace ratchet::cli

@@ -93,7 +93,6 @@ Outcome List(Context& context) {
 }
 
 Outcome Show(Context& context, const std::string& name) {
-  RATCHET_TRY(CheckName("pipeline", name));
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(std::string body, client.Get("/api/v1/pipelines/" + name));
   RATCHET_ASSIGN(Json pipeline, DecodeAnswer(body));
@@ -123,7 +122,6 @@ Outcome Show(Context& context, const std::string& name) {
 }
 
 Outcome Delete(Context& context, const std::string& name) {
-  RATCHET_TRY(CheckName("pipeline", name));
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(std::string body, client.Delete("/api/v1/pipelines/" + name));
   if (context.Json()) {
@@ -150,14 +148,16 @@ void AddApply(CLI::App& group, Context& context) {
       [&context, options] { return Apply(context, *options); });
   auto* file = command->add_option("FILE", options->file, "The spec, or - for standard input")->required();
   context.completions[file] = Completes::kFile;
-  command->add_option("--name", options->name, "The pipeline's name (default: the spec's model)")->type_name("NAME");
+  command->add_option("--name", options->name, "The pipeline's name (default: the spec's model)")
+      ->type_name("NAME")
+      ->check(NameOf(Completes::kPipeline));
 }
 
 void AddNamed(CLI::App& group, Context& context, const CommandText& text,
               Outcome (*run)(Context&, const std::string&)) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = AddCommand(group, context, text, [&context, name, run] { return run(context, *name); });
-  context.completions[command->add_option("NAME", *name, "The pipeline's name")->required()] = Completes::kPipeline;
+  AddArgument(command, context, "NAME", *name, "The pipeline's name", Completes::kPipeline);
 }
 
 }  // namespace
@@ -194,8 +194,7 @@ void AddPipelineCommands(CLI::App& root, Context& context) {
                              "Every fault is printed as FILE:LINE: FIELD: what is wrong.",
                   .examples = "ratchet pipeline validate parcel-sorter.yaml"},
                  [&context, path] { return Validate(context, *path); });
-  context.completions[validate->add_option("FILE", *path, "The spec, or - for standard input")->required()] =
-      Completes::kFile;
+  AddArgument(validate, context, "FILE", *path, "The spec, or - for standard input", Completes::kFile);
 }
 
 }  // namespace ratchet::cli

@@ -88,7 +88,6 @@ struct RollbackOptions {
 };
 
 Outcome Rollback(Context& context, const RollbackOptions& options) {
-  RATCHET_TRY(CheckName("model", options.name));
   Json request = Json::object();
   if (options.to > 0) request["to"] = options.to;
   if (!options.reason.empty()) request["reason"] = options.reason;
@@ -101,7 +100,6 @@ Outcome Rollback(Context& context, const RollbackOptions& options) {
 }
 
 Outcome ListReleases(Context& context, const std::string& name, size_t limit) {
-  RATCHET_TRY(CheckName("model", name));
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(Json items, client.GetItems(ModelPath(name) + "/releases", limit));
   if (context.Json()) {
@@ -145,8 +143,7 @@ void AddPromote(CLI::App& root, Context& context) {
        .examples = "ratchet promote parcel-sorter@3 --reason 'approved by the depot'\n"
                    "ratchet promote parcel-sorter@3 --force --reason 'the holdout has wrong labels'"},
       [&context, options] { return Promote(context, *options); });
-  context.completions[command->add_option("NAME@V", options->version, "The version")->required()] =
-      Completes::kModelVersion;
+  AddArgument(command, context, "NAME@V", options->version, "The version", Completes::kModelVersion);
   command->add_option("--reason", options->reason, "Why, for the record")->type_name("TEXT")->required();
   command->add_flag("--force", options->force, "Promote although the gate did not pass it");
 }
@@ -163,7 +160,7 @@ void AddRollback(CLI::App& root, Context& context) {
                   .examples = "ratchet rollback parcel-sorter\n"
                               "ratchet rollback parcel-sorter --to 1 --reason 'wrong labels since Monday'"},
                  [&context, options] { return Rollback(context, *options); });
-  context.completions[command->add_option("NAME", options->name, "The model's name")->required()] = Completes::kModel;
+  AddArgument(command, context, "NAME", options->name, "The model's name", Completes::kModel);
   command->add_option("--to", options->to, "The version to go back to (default: the previous one)")
       ->type_name("V")
       ->check(WholeNumberFromOne());
@@ -185,7 +182,7 @@ void AddReleaseCommands(CLI::App& root, Context& context) {
                                .details = "One line for each change of traffic, in the server's order.",
                                .examples = "ratchet release list parcel-sorter"},
                               [&context, name, limit] { return ListReleases(context, *name, *limit); });
-  context.completions[list->add_option("NAME", *name, "The model's name")->required()] = Completes::kModel;
+  AddArgument(list, context, "NAME", *name, "The model's name", Completes::kModel);
   list->add_option("--limit", *limit, "At most so many (default all)")->type_name("N");
 }
 

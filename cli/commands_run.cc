@@ -10,6 +10,7 @@
 #include "cli/progress_bar.h"
 #include "cli/run_view.h"
 #include "cli/table.h"
+#include "cli/terminal_text.h"
 
 namespace ratchet::cli {
 namespace {
@@ -103,19 +104,17 @@ Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
     PrintRaw(context.console, body);
   else
     context.console.OutLine(context.console.OnOut(code == 0 ? Paint::kGreen : Paint::kRed, RunVerdict(run)));
+  if (Table checks = FailingChecks(run); !checks.Empty() && !context.Json())
+    context.console.NoteLine(fmt::format("Which checks fail, and where: ratchet run show {}", id));
   return code;
 }
 
 // "train.params.epochs=3": the value is JSON where it can be, else text.
-Status AddOverride(const std::string& setting, Json& overrides) {
+void AddOverride(const std::string& setting, Json& overrides) {
   size_t equals = setting.find('=');
-  if (equals == std::string::npos || equals == 0)
-    return Fail(ErrorCode::kInvalid, "read --set", Quoted(setting), "it is not KEY=VALUE",
-                "Write it like --set train.params.epochs=3");
   std::string text = setting.substr(equals + 1);
   Json value = ParseJson(text);
   overrides[setting.substr(0, equals)] = value.is_discarded() ? Json(text) : std::move(value);
-  return {};
 }
 
 struct StartOptions {
@@ -144,9 +143,8 @@ Outcome AfterStart(Context& context, Client& client, const std::string& body, bo
 }
 
 Outcome Start(Context& context, const StartOptions& options) {
-  RATCHET_TRY(CheckName("pipeline", options.pipeline));
   Json request = Json::object();
-  for (const std::string& setting : options.settings) RATCHET_TRY(AddOverride(setting, request["set"]));
+  for (const std::string& setting : options.settings) AddOverride(setting, request["set"]);
   if (!options.reason.empty()) request["reason"] = options.reason;
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(std::string body, client.Post("/api/v1/pipelines/" + options.pipeline + "/runs",
@@ -227,6 +225,8 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
                                           {"Revision", ShownInt(IntField(run, "revision"))},
                                           {"Created", created ? ShownTime(*created) : ""}}));
   if (RunEnded(run)) context.console.OutLine(RunVerdict(run));
+  if (Table checks = FailingChecks(run); !checks.Empty())
+    context.console.Out("\nFailing checks of data.expect\n" + checks.Render(context.console));
   return kExitDone;
 }
 
@@ -240,8 +240,12 @@ Outcome Logs(Context& context, const LogOptions& options) {
   RATCHET_ASSIGN(Client client, context.Connect());
   std::string query = options.follow ? "?follow=1" : "";
   if (!options.step.empty()) query += (query.empty() ? "?step=" : "&step=") + PercentEncoded(options.step);
+  // What a trainer writes may not steer the terminal; a pipe gets every byte.
+  TerminalText harmless;
+  const bool terminal = context.console.Around().out_is_terminal;
   RATCHET_TRY(client.Download(
-      RunPath(options.id) + "/logs" + query, [&](std::string_view piece) { return context.console.Out(piece); },
+      RunPath(options.id) + "/logs" + query,
+      [&](std::string_view piece) { return context.console.Out(terminal ? harmless.Feed(piece) : std::string(piece)); },
       kLogPatienceS));
   return kExitDone;
 }
@@ -290,12 +294,12 @@ void AddStart(CLI::App& group, Context& context) {
                    "ratchet run start parcel-sorter --set train.params.epochs=8 --reason 'longer training'",
        .exit_status = kWaitExitStatus},
       [&context, options] { return Start(context, *options); });
-  context.completions[command->add_option("PIPELINE", options->pipeline, "The pipeline's name")->required()] =
-      Completes::kPipeline;
+  AddArgument(command, context, "PIPELINE", options->pipeline, "The pipeline's name", Completes::kPipeline);
   command
       ->add_option("--set", options->settings,
                    "Another value for one key of the spec, in this run only; may be repeated")
       ->type_name("KEY=VALUE")
+      ->check(KeyAndValue())
       ->allow_extra_args(false);
   command->add_option("--reason", options->reason, "Why, for the record")->type_name("TEXT");
   command->add_flag("--wait", options->wait, kWaitHelp);
@@ -311,7 +315,8 @@ void AddList(CLI::App& group, Context& context) {
                                               "ratchet run list --state failed -o json"},
                                  [&context, options] { return List(context, *options); });
   context.completions[command->add_option("--pipeline", options->pipeline, "Only runs of this pipeline")
-                          ->type_name("NAME")] = Completes::kPipeline;
+                          ->type_name("NAME")
+                          ->check(NameOf(Completes::kPipeline))] = Completes::kPipeline;
   command->add_option("--state", options->state, "Only runs in this state")
       ->type_name("queued|running|succeeded|failed|cancelled")
       ->check(OneOf({"queued", "running", "succeeded", "failed", "cancelled"}));

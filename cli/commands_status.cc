@@ -11,6 +11,7 @@ std::string WorkerText(const Json& worker) {
   std::string text = TextField(worker, "state");
   std::string sandbox = TextField(worker, "sandbox");
   if (!sandbox.empty()) text += ", sandbox " + sandbox;
+  if (std::string why = TextField(worker, "error"); !why.empty()) text += ": " + OneLine(why);
   std::string recipes;
   for (const Json& recipe : Field(worker, "recipes"))
     recipes += (recipes.empty() ? "" : " ") + TextField(recipe, "name");

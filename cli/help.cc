@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/names.h"
 #include "cli/human.h"
 
 namespace ratchet::cli {
@@ -148,6 +149,34 @@ std::string ExitStatus(const std::string& own) {
   return text + Entry("2", "the command line is wrong") + Entry("3", "the server is out of reach");
 }
 
+const char* KindOf(Completes what) {
+  switch (what) {
+    case Completes::kPipeline:
+      return "pipeline";
+    case Completes::kModel:
+    case Completes::kModelVersion:
+      return "model";
+    case Completes::kDataset:
+      return "dataset";
+    case Completes::kRun:
+      return "run";
+    case Completes::kFile:
+      return "file";
+  }
+  return "";
+}
+
+// A command's own examples; for a group, the first one of each of its commands.
+std::string Examples(const CLI::App* app) {
+  if (!app->get_parent() || app->get_subcommands({}).empty()) return Part(app->get_footer(), 0);
+  std::string examples;
+  for (const CLI::App* command : app->get_subcommands({})) {
+    std::string own = Part(command->get_footer(), 0);
+    examples += own.substr(0, own.find('\n')) + "\n";
+  }
+  return examples;
+}
+
 std::string Environment() {
   return "\nENVIRONMENT\n" + Entry("RATCHET_SERVER", "the server's address, as --server") +
          Entry("RATCHET_TOKEN", "the token, as --token; not seen by other users of this machine, as an option is") +
@@ -167,6 +196,44 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text
   command->footer(text.examples + kDivider + text.exit_status);
   command->callback([&context, run = std::move(run)] { context.chosen = run; });
   return command;
+}
+
+CLI::Option* AddArgument(CLI::App* command, Context& context, const std::string& term, std::string& target,
+                         const std::string& help, Completes completes) {
+  CLI::Option* option = command->add_option(term, target, help)->required();
+  const bool may_name_version = term.ends_with("[@V]");
+  if (may_name_version || completes == Completes::kModelVersion) {
+    const VersionIs version_is = may_name_version ? VersionIs::kOptional : VersionIs::kRequired;
+    option->check(CLI::Validator(
+        [completes, version_is](std::string& text) {
+          auto named = ParseVersionedName(KindOf(completes), text, version_is);
+          return named ? std::string() : named.error().Message();
+        },
+        ""));
+  } else if (completes != Completes::kFile) {
+    option->check(NameOf(completes));
+  }
+  context.completions[option] = completes;
+  return option;
+}
+
+CLI::Validator NameOf(Completes what) {
+  return CLI::Validator(
+      [what](std::string& text) {
+        Status named = CheckName(KindOf(what), text);
+        return named ? std::string() : named.error().Message();
+      },
+      "");
+}
+
+CLI::Validator KeyAndValue() {
+  return CLI::Validator(
+      [](std::string& text) {
+        size_t equals = text.find('=');
+        if (equals != std::string::npos && equals > 0) return std::string();
+        return Quoted(text) + " is not KEY=VALUE. Write it like --set train.params.epochs=3";
+      },
+      "");
 }
 
 CLI::Validator OneOf(std::vector<std::string> allowed) {
@@ -208,9 +275,9 @@ std::string HelpPage::make_help(const CLI::App* app, std::string, CLI::AppFormat
   if (root != app)
     if (std::string own = OptionEntries(app); !own.empty()) page += "\nOPTIONS\n" + own;
   page += "\nGLOBAL OPTIONS (before or after the command)\n" + OptionEntries(root);
-  if (std::string examples = Part(app->get_footer(), 0); !examples.empty())
+  if (std::string examples = Examples(app); !examples.empty())
     page += "\nEXAMPLES\n" + Indented(examples, "  $ ");
-  return page + ExitStatus(Part(app->get_footer(), 1)) + Environment();
+  return page + ExitStatus(app->get_subcommands({}).empty() ? Part(app->get_footer(), 1) : "") + Environment();
 }
 
 }  // namespace ratchet::cli

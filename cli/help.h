@@ -23,7 +23,13 @@ CLI::App* AddCommand(CLI::App& parent, Context& context, const CommandText& text
 // Adds a word under which commands stand ("run", "model").
 CLI::App* AddGroup(CLI::App& root, const std::string& name, const std::string& summary, const std::string& details);
 
+// A required argument: checked to be a name, a NAME@V (or, where the term says so, a NAME[@V]) by what it completes to.
+CLI::Option* AddArgument(CLI::App* command, Context& context, const std::string& term, std::string& target,
+                         const std::string& help, Completes completes);
+
 // Checks of an option's value that say what is allowed.
+CLI::Validator NameOf(Completes what);
+CLI::Validator KeyAndValue();
 CLI::Validator OneOf(std::vector<std::string> allowed);
 CLI::Validator WholeNumberFromOne();
 CLI::Validator NumberWithin(double least, double most);

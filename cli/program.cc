@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -28,30 +29,60 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
   app.add_flag("--no-color", options.no_color, "No colours, even on a terminal");
 }
 
-// The word of the command line that most likely was meant as a command, with the command it resembles.
-std::string Suggestion(const CLI::App& app, int argc, char** argv) {
+// Commands that Ratchet is to have and this version has not.
+constexpr std::string_view kLater[] = {"feedback",     "backup",        "restore",         "token",
+                                       "model import", "audit verify",  "release abort",   "release approve"};
+
+// The first word of the command line that stands where a command should and is none.
+struct UnknownCommand {
+  std::string path;               // with the words before it: "release abort"
+  std::string word;               // empty = there is none
+  std::vector<std::string> known;  // what could stand there
+};
+
+UnknownCommand FindUnknownCommand(const CLI::App& app, int argc, char** argv) {
   const CLI::App* at = &app;
+  UnknownCommand found;
   for (int i = 1; i < argc; ++i) {
-    std::string word = argv[i];
-    std::vector<std::string> known;
-    const CLI::App* next = nullptr;
-    for (const CLI::App* command : at->get_subcommands({})) {
-      known.push_back(command->get_name());
-      if (command->get_name() == word) next = command;
-    }
-    if (known.empty()) return {};
-    if (next) {
-      at = next;
+    const std::string word = argv[i];
+    if (word.starts_with('-')) {
+      const bool takes_value = word == "--server" || word == "--token" || word == "--output" || word == "-o";
+      if (takes_value) ++i;
       continue;
     }
-    if (word.starts_with('-')) continue;
-    std::string near = NearestName(word, known);
-    // Two letters that changed places are two edits, and the commonest slip.
-    for (const std::string& command : known)
-      if (near.empty() && word.size() > 3 && EditDistance(word, command) <= 2) near = command;
-    return near.empty() ? "" : fmt::format(" Did you mean '{}'?", near);
+    found.known.clear();
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : at->get_subcommands({})) {
+      found.known.push_back(command->get_name());
+      if (command->get_name() == word) next = command;
+    }
+    if (found.known.empty()) return found;
+    found.path += (found.path.empty() ? "" : " ") + word;
+    if (!next) {
+      found.word = word;
+      return found;
+    }
+    at = next;
   }
-  return {};
+  return found;
+}
+
+std::string Suggestion(const UnknownCommand& unknown) {
+  std::string near = NearestName(unknown.word, unknown.known);
+  // Two letters that changed places are two edits, and the commonest slip.
+  for (const std::string& command : unknown.known)
+    if (near.empty() && unknown.word.size() > 3 && EditDistance(unknown.word, command) <= 2) near = command;
+  return near.empty() ? "" : fmt::format(" Did you mean '{}'?", near);
+}
+
+int RefuseUnknown(const UnknownCommand& unknown, Context& context) {
+  const bool later = std::find(std::begin(kLater), std::end(kLater), unknown.path) != std::end(kLater);
+  const std::string what = later ? fmt::format("'{}' is not in this version.", unknown.path)
+                                 : "no such command." + Suggestion(unknown);
+  const std::string group = unknown.path.substr(0, unknown.path.size() - unknown.word.size());
+  context.console.ErrorLine(fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), what));
+  context.console.ErrorLine(fmt::format("See 'ratchet {}--help'.", later ? "" : OneLine(group)));
+  return kExitUsage;
 }
 
 // The command as far as it was understood: "ratchet run start".
@@ -73,12 +104,11 @@ std::string Lowered(std::string text) {
   return text;
 }
 
-int UsageFailure(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv, Context& context) {
+int UsageFailure(const CLI::App& app, const CLI::ParseError& error, Context& context) {
   std::string what = error.what();
-  bool in_group = !DeepestParsed(app).get_subcommands({}).empty();
-  if (in_group) what = argc > 1 ? "no such command." + Suggestion(app, argc, argv) : "no command was given.";
-  if (in_group && argc > 1 && std::string(argv[argc - 1]) == DeepestParsed(app).get_name())
-    what = "it needs one more word.";
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
+      !DeepestParsed(app).get_subcommands({}).empty())
+    what = app.get_subcommands().empty() ? "no command was given." : "it needs one more word.";
   std::string command = UnderstoodCommand(app);
   context.console.ErrorLine(
       fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), Lowered(OneLine(what))));
@@ -184,11 +214,13 @@ int RunProgram(int argc, char** argv) {
   auto app = BuildCommandLine(context);
   if (argc > 1 && std::string_view(argv[1]) == kCompleteWord)
     return PrintCompletions(*app, context, std::vector<std::string>(argv + 2, argv + argc));
+  if (const UnknownCommand unknown = FindUnknownCommand(*app, argc, argv); !unknown.word.empty())
+    return RefuseUnknown(unknown, context);
   try {
     app->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app->exit(error);
-    return UsageFailure(*app, error, argc, argv, context);
+    return UsageFailure(*app, error, context);
   }
   context.console.SetQuiet(context.options.quiet);
   if (context.options.no_color) context.console.ForbidColor();

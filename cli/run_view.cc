@@ -77,6 +77,20 @@ std::string RunningStep(const Json& step, std::int64_t now_us, const RunStyle& s
                      std::floor(*fraction * 100), text);
 }
 
+// "waits: the worker is down: …"
+std::string WaitingText(const Json& step) {
+  std::string why = TextField(step, "waiting");
+  return why.empty() ? "" : "waits: " + OneLine(why);
+}
+
+// {"column":"price","min":0} without the column: "min 0".
+std::string ExpectationText(const Json& expect) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : expect.items())
+    if (key != "column") parts.push_back(key + " " + ShownValue(value));
+  return OneLine(Join(parts, ", "));
+}
+
 std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& style) {
   std::string state = TextField(step, "state");
   std::string mark = Painting(style, PaintOfState(state), Mark(state, style.utf8));
@@ -89,6 +103,7 @@ std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& styl
     rest = TookText(step);
   else
     rest = Painting(style, Paint::kDim, state);
+  if (std::string waiting = WaitingText(step); !waiting.empty()) rest += ", " + waiting;
   return fmt::format("  {} {:<9} {}", mark, TextField(step, "name"), rest);
 }
 
@@ -156,6 +171,8 @@ std::vector<std::string> RunChanges(const Json& before, const Json& now) {
     if (moved)
       lines.push_back(
           fmt::format("run {}: {}: {}", id, name, Join({state, TookText(step), ErrorOf(LastAttempt(step))}, ", ")));
+    std::string waiting = WaitingText(step);
+    if (!waiting.empty() && waiting != WaitingText(old)) lines.push_back(fmt::format("run {}: {}: {}", id, name, waiting));
     const Json& progress = Field(step, "progress");
     std::string text = ProgressText(progress);
     bool another_epoch = IntField(progress, "epoch") != IntField(Field(old, "progress"), "epoch");
@@ -164,6 +181,19 @@ std::vector<std::string> RunChanges(const Json& before, const Json& now) {
       lines.push_back(fmt::format("run {}: {}: {}", id, name, text));
   }
   return lines;
+}
+
+Table FailingChecks(const Json& run) {
+  Table table({{"COLUMN"}, {"EXPECTED"}, {"FAILING ROWS", Align::kRight}, {"EXAMPLES"}});
+  for (const Json& check : Field(StepNamed(run, "validate"), "checks")) {
+    if (FlagField(check, "passed")) continue;
+    std::vector<std::string> examples;
+    for (const Json& example : Field(check, "examples")) examples.push_back(ShownValue(example));
+    const Json& expect = Field(check, "expect");
+    table.Add({TextField(expect, "column"), ExpectationText(expect),
+               ShownCount(IntField(check, "failing_rows").value_or(0)), Join(examples, ", ")});
+  }
+  return table;
 }
 
 bool RunEnded(const Json& run) {

@@ -6,6 +6,7 @@
 
 #include "cli/console.h"
 #include "cli/json_fields.h"
+#include "cli/table.h"
 
 namespace ratchet::cli {
 
@@ -28,6 +29,9 @@ std::vector<std::string> RunLines(const Json& run, std::int64_t now_us, const Ru
 
 // For a pipe: what is new in `now` against `before` (null at first), a line for each change.
 std::vector<std::string> RunChanges(const Json& before, const Json& now);
+
+// The checks of data.expect that failed, a row each; empty where none did or the run is not that far.
+Table FailingChecks(const Json& run);
 
 bool RunEnded(const Json& run);
 // 0 when the run promoted its candidate, 1 for every other end.

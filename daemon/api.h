@@ -38,9 +38,11 @@ struct Api {
   std::int64_t started_at = 0;
   // Where predictions are answered: "http://127.0.0.1:7301".
   std::function<std::string()> serve_url = [] { return std::string(); };
-  // The "worker" object of /status: {"state":"ready|starting|down","sandbox":…,"recipes":[…]}.
+  // Whether this daemon runs a ratchet-serve itself (it does not with --no-serve).
+  bool manages_serve = true;
+  // The "worker" object of /status: {"state":"ready|starting|down","sandbox":…,"recipes":[…],"error":…}.
   std::function<Json()> worker = [] {
-    return Json{{"state", "down"}, {"sandbox", nullptr}, {"recipes", Json::array()}};
+    return Json{{"state", "down"}, {"sandbox", nullptr}, {"recipes", Json::array()}, {"error", nullptr}};
   };
 };
 

@@ -4,7 +4,7 @@
 #include "base/names.h"
 #include "daemon/api_handlers.h"
 #include "daemon/bundle_tar.h"
-#include "daemon/file_range.h"
+#include "daemon/file_response.h"
 #include "daemon/shapes.h"
 #include "registry/models.h"
 
@@ -23,25 +23,20 @@ std::string ModelFileOf(const Json& manifest) {
   return digest.is_string() ? digest.get<std::string>() : "";
 }
 
-// Whether a blob belongs to a bundle of some version. Other blobs (the packs of the sealed holdout above all) are no
-// business of a replica.
-Result<bool> IsBundleFile(Db& db, const std::string& sha256) {
-  std::optional<std::string> next_model;
-  do {
-    const auto models = registry::ListModels(db, registry::kMaxPage, next_model);
-    for (const registry::Model& model : models.items) {
-      std::optional<std::string> next_version;
-      do {
-        const auto versions = registry::ListVersions(db, model.name, registry::kMaxPage, next_version);
-        for (const registry::Version& version : versions.items) {
-          if (version.bundle == sha256 || ModelFileOf(version.manifest) == sha256) return true;
-        }
-        next_version = versions.next;
-      } while (next_version);
-    }
-    next_model = models.next;
-  } while (next_model);
-  return false;
+// The gate's report as it was written, but for what came of it: a release by force went past it.
+Result<Response> DecisionResponse(Api& api, const registry::Version& version) {
+  Json report = *version.decision;
+  RATCHET_ASSIGN(const auto release, api.store.Read([&](Db& db) -> Result<std::optional<registry::Release>> {
+    return registry::ForcedRelease(db, version.model, version.version);
+  }));
+  if (release) {
+    report["forced"] = true;
+    report["forced_by"] = {{"release", release->id},
+                           {"actor", release->actor},
+                           {"reason", release->reason},
+                           {"created_at", release->created_at}};
+  }
+  return JsonResponse(report);
 }
 
 }  // namespace
@@ -80,7 +75,7 @@ Result<Response> GetVersion(Api& api, const Request& request) {
 
 Result<Response> GetDecision(Api& api, const Request& request) {
   RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
-  if (version.decision) return JsonResponse(*version.decision);
+  if (version.decision) return DecisionResponse(api, version);
   return Fail(ErrorCode::kNotFound, "find the decision on", version.model + "@" + std::to_string(version.version),
               "the gate has not judged it yet",
               "Follow its run with `ratchet run show " + std::to_string(version.run) + "`");
@@ -100,7 +95,8 @@ Result<Response> GetBlob(Api& api, const Request& request) {
   const std::string sha256 = request.Param("sha256");
   bool known = IsSha256Hex(sha256);
   if (known) {
-    RATCHET_ASSIGN(known, api.store.Read([&](Db& db) { return IsBundleFile(db, sha256); }));
+    // Other blobs (the packs of the sealed holdout above all) are no business of a replica.
+    RATCHET_ASSIGN(known, api.store.Read([&](Db& db) -> Result<bool> { return registry::IsBundleFile(db, sha256); }));
   }
   if (!known)
     return Fail(ErrorCode::kNotFound, "find bundle file", Quoted(sha256), "no version has a file of this digest");

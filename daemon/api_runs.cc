@@ -7,6 +7,7 @@
 
 #include "base/names.h"
 #include "daemon/api_handlers.h"
+#include "daemon/run_detail.h"
 #include "daemon/shapes.h"
 #include "pipeline/step_folder.h"
 #include "registry/runs.h"
@@ -143,7 +144,7 @@ Result<Response> ListRuns(Api& api, const Request& request) {
 Result<Response> GetRun(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::int64_t id, NumberParam(request, "id", "run"));
   RATCHET_ASSIGN(const registry::Run run, LoadRun(api, id));
-  return JsonResponse(RunJson(run, api.data_dir));
+  return JsonResponse(RunDetailJson(api, run));
 }
 
 Result<Response> CancelRun(Api& api, const Request& request) {
@@ -151,14 +152,14 @@ Result<Response> CancelRun(Api& api, const Request& request) {
   RATCHET_ASSIGN(const registry::Run run, api.store.Write([&](Db& db) {
     return registry::AskCancel(db, api.store.NowUs(), request.actor, id);
   }));
-  return JsonResponse(RunJson(run, api.data_dir));
+  return JsonResponse(RunDetailJson(api, run));
 }
 
 Result<Response> RetryRun(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::int64_t id, NumberParam(request, "id", "run"));
   RATCHET_ASSIGN(const registry::Run run,
                  api.store.Write([&](Db& db) { return registry::RetryRun(db, api.store.NowUs(), request.actor, id); }));
-  return JsonResponse(RunJson(run, api.data_dir));
+  return JsonResponse(RunDetailJson(api, run));
 }
 
 Result<Response> GetRunLogs(Api& api, const Request& request) {

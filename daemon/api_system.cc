@@ -63,7 +63,10 @@ Result<Response> GetStatus(Api& api, const Request&) {
   return JsonResponse({{"version", kVersion},
                        {"data_dir", api.data_dir},
                        {"started_at", api.started_at},
-                       {"serve", {{"url", api.serve_url()}, {"replicas", std::move(replicas)}}},
+                       {"serve",
+                        {{"url", api.serve_url()},
+                         {"managed", api.manages_serve},
+                         {"replicas", std::move(replicas)}}},
                        {"worker", api.worker()},
                        {"counts", std::move(counts)}});
 }
@@ -73,9 +76,12 @@ Result<Response> GetOpenApi(Api&, const Request&) { return Response{.body = std:
 Result<Response> GetHealth(Api&, const Request&) { return PlainText("ok\n"); }
 
 Result<Response> GetReadiness(Api& api, const Request&) {
-  const std::string worker = api.worker().value("state", "down");
-  if (worker != "ready")
-    return Fail(ErrorCode::kUnavailable, "be ready", "", "the worker is " + worker,
+  const Json worker = api.worker();
+  const std::string state = worker.value("state", "down");
+  const Json why = worker.value("error", Json());
+  if (state != "ready")
+    return Fail(ErrorCode::kUnavailable, "be ready", "",
+                "the worker is " + state + (why.is_string() ? " (" + why.get<std::string>() + ")" : ""),
                 "See DIR/logs/worker.log if that lasts");
   // An empty write goes all the way to the disk.
   RATCHET_TRY(api.store.Write([](Db&) -> Status { return {}; }));

@@ -8,7 +8,6 @@ namespace ratchet::daemon {
 namespace {
 
 constexpr size_t kMaxHeaderLines = 100;
-constexpr size_t kMaxRangeBytes = 64;  // one plain range; the parser behind is a recursive one
 
 bool Is(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
@@ -43,8 +42,9 @@ const char* ReadHeaderLine(std::string_view line, RequestHead& head) {
     head.chunked = true;
   } else if (Is(name, "expect")) {
     head.expects_continue = Is(value, "100-continue");
-  } else if (Is(name, "range") && value.size() > kMaxRangeBytes) {
-    return "a Range header of more than one range";
+  } else if (Is(name, "host")) {
+    if (head.has_host) return "more than one Host header";
+    head.has_host = true;
   }
   return nullptr;
 }

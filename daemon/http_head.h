@@ -22,6 +22,7 @@ struct RequestHead {
   std::optional<std::uint64_t> content_length;  // absent when the request does not say
   bool chunked = false;
   bool expects_continue = false;
+  bool has_host = false;
 
   bool has_body() const { return chunked || content_length.value_or(0) > 0; }
 };

@@ -2,6 +2,7 @@
 
 #include <httplib.h>
 #include <spdlog/spdlog.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,18 +12,35 @@
 namespace ratchet::daemon {
 namespace {
 
+// The head without its Range headers: no part of an answer is ever sent alone, and the library would refuse those that it
+// cannot read, where RFC 9110 wants them passed over.
+std::string WithoutRange(std::string_view head) {
+  constexpr std::string_view kName = "range:";
+  std::string kept;
+  while (!head.empty()) {
+    const size_t end = head.find("\r\n") + 2;
+    const std::string_view name = head.substr(0, kName.size());
+    if (name.size() < kName.size() || strncasecmp(name.data(), kName.data(), kName.size()) != 0)
+      kept += head.substr(0, end);
+    head.remove_prefix(end);
+  }
+  return kept;
+}
+
 // The library's view of a connection. It only ever reads the head, which lies in memory already.
 class ConnectionStream final : public httplib::Stream {
  public:
-  explicit ConnectionStream(Connection& connection) : connection_(connection) {}
+  ConnectionStream(Connection& connection, size_t head_bytes)
+      : connection_(connection), head_(WithoutRange(connection.held().substr(0, head_bytes))) {
+    connection_.Take(head_bytes);
+  }
 
-  bool is_readable() const override { return !connection_.held().empty(); }
+  bool is_readable() const override { return read_ < head_.size(); }
   bool is_writable() const override { return !connection_.PeerGone(); }
   ssize_t read(char* into, size_t size) override {
-    const std::string_view held = connection_.held().substr(0, size);
-    std::copy(held.begin(), held.end(), into);
-    connection_.Take(held.size());
-    return static_cast<ssize_t>(held.size());
+    const size_t copied = head_.copy(into, size, read_);
+    read_ += copied;
+    return static_cast<ssize_t>(copied);
   }
   ssize_t write(const char* bytes, size_t size) override {
     return connection_.Write({bytes, size}) ? static_cast<ssize_t>(size) : -1;
@@ -44,6 +62,8 @@ class ConnectionStream final : public httplib::Stream {
 
  private:
   Connection& connection_;
+  const std::string head_;
+  size_t read_ = 0;
 };
 
 void FillAnswer(Response answer, httplib::Response& out) {
@@ -92,12 +112,11 @@ class HttpProtocol::Engine final : public httplib::Server {
   ~Engine() override { svr_sock_ = INVALID_SOCKET; }
 
   bool Process(Connection& connection, bool close_after) {
-    ConnectionStream stream(connection);
     Current current{connection, connection.head(), connection.head().has_body()};
+    ConnectionStream stream(connection, current.head.bytes);
     current_ = &current;
     bool closed = close_after;
     const bool served = Call(*this, stream, close_after, closed, [](httplib::Request& request) {
-      request.ranges.clear();                    // handlers read the header themselves
       request.headers.erase("Accept-Encoding");  // a compressed stream would hold back what should be seen at once
     });
     current_ = nullptr;

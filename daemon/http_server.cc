@@ -193,6 +193,7 @@ Result<Response> HttpServer::Dispatch(Arrival& arrival, const char*& route) {
   request.params = std::move(match.params);
   if (request.path.size() < target.size()) {
     RATCHET_ASSIGN(request.query, ParseQuery(std::string_view(target).substr(request.path.size() + 1)));
+    RATCHET_TRY(CheckQuery(request.query, match.route->spec.query));
   }
   return RunRoute(arrival, *match.route);
 }

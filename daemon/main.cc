@@ -26,6 +26,7 @@
 #include "daemon/serve_supervisor.h"
 #include "daemon/settings.h"
 #include "daemon/version.h"
+#include "daemon/worker_status.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -127,7 +128,8 @@ class Daemon {
                      .data_dir = data_,
                      .started_at = clock_.WallUs(),
                      .serve_url = [this] { return ServeUrl(); },
-                     .worker = [this] { return WorkerJson(); }});
+                     .manages_serve = !settings_.no_serve,
+                     .worker = [this] { return WorkerStatus(*worker_, data_ + "/logs/worker.log"); }});
     HttpOptions options{.host = listen.host, .port = listen.port, .limits = {}, .observe = {}};
     options.observe = [this](const Served& served) { metrics_.CountRequest(served); };
     RATCHET_ASSIGN(http_, HttpServer::Start(std::move(options), BindRoutes(*api_), clock_));
@@ -150,14 +152,6 @@ class Daemon {
     std::string text = address ? *address : settings_.serve_listen;
     while (!text.empty() && text.back() == '\n') text.pop_back();
     return "http://" + text;
-  }
-
-  Json WorkerJson() const {
-    const Json ready = worker_->Describe();
-    const bool known = ready.is_object();
-    return {{"state", worker_->State()},
-            {"sandbox", known ? ready.value("sandbox", Json()) : Json()},
-            {"recipes", known ? ready.value("recipes", Json::array()) : Json::array()}};
   }
 
   Settings settings_;

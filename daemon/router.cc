@@ -10,6 +10,8 @@
 namespace ratchet::daemon {
 namespace {
 
+constexpr size_t kMaxShownName = 80;
+
 std::vector<std::string_view> Split(std::string_view text, char by) {
   std::vector<std::string_view> parts;
   for (size_t at = 0;;) {
@@ -124,6 +126,28 @@ Result<std::map<std::string, std::string>> ParseQuery(std::string_view query) {
     if (!parsed.emplace(name, std::move(value)).second) return BadAddress(name, "the query gives it twice");
   }
   return parsed;
+}
+
+Status CheckQuery(const std::map<std::string, std::string>& query, std::string_view known) {
+  if (query.empty() || known == kAnyQuery) return {};
+  std::vector<std::string> names;
+  if (!known.empty())
+    for (std::string_view name : Split(known, ' ')) names.emplace_back(name);
+  for (const auto& [name, value] : query) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string near = NearestName(name, names);
+    const std::string hint = !near.empty()   ? "Did you mean " + near + "?"
+                             : known.empty() ? "This address takes none"
+                                             : "It takes " + std::string(known);
+    Error error{.code = ErrorCode::kInvalid,
+                .operation = "read the query",
+                .subject = Quoted(name),
+                .cause = "there is no such parameter here",
+                .hint = hint};
+    error.field = name.substr(0, kMaxShownName);
+    return std::unexpected(std::move(error));
+  }
+  return {};
 }
 
 bool IsAccepted(std::string_view content_type, std::string_view accepts) {

@@ -30,7 +30,10 @@ struct RouteSpec {
   RouteKind kind;
   std::uint64_t body_limit;  // bytes; 0 = takes no body
   const char* accepts;       // media types of the body, separated by blanks; empty = any
+  const char* query = "";    // the query parameters it takes, separated by blanks; kAnyQuery = any
 };
+
+inline constexpr char kAnyQuery[] = "*";
 
 using Handler = std::function<Result<Response>(const Request&)>;
 
@@ -66,6 +69,8 @@ class Router {
 // "%41" → "A"; with `plus_is_blank` as in queries. kInvalid for a broken escape or what is no UTF-8 text.
 Result<std::string> PercentDecoded(std::string_view text, bool plus_is_blank);
 Result<std::map<std::string, std::string>> ParseQuery(std::string_view query);
+// kInvalid, with the parameter as its field, for the first one that is not among `known` (see RouteSpec::query).
+Status CheckQuery(const std::map<std::string, std::string>& query, std::string_view known);
 // True when the media type of a Content-Type header is one of `accepts`.
 bool IsAccepted(std::string_view content_type, std::string_view accepts);
 

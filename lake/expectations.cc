@@ -2,25 +2,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <regex>
-#include <unordered_map>
-#include <unordered_set>
 
+#include "base/clock.h"
 #include "base/names.h"
-#include "lake/split.h"
+#include "lake/expectation_check.h"
 
 namespace ratchet::lake {
 namespace {
-
-constexpr std::size_t kExampleBytes = 200;
-
-// The breadth-first matcher of libstdc++: linear in the text, where the usual one may take for ever or overflow the
-// stack.
-#ifdef __GLIBCXX__
-constexpr auto kPatternFlags = std::regex::ECMAScript | std::regex_constants::__polynomial;
-#else
-constexpr auto kPatternFlags = std::regex::ECMAScript;
-#endif
 
 std::unexpected<Error> Refuse(std::size_t index, const std::string& key, std::string cause, std::string hint) {
   const std::string field = "expect[" + std::to_string(index) + "]." + key;
@@ -29,28 +17,42 @@ std::unexpected<Error> Refuse(std::size_t index, const std::string& key, std::st
   return failure;
 }
 
-Result<std::unique_ptr<std::regex>> CompilePattern(const std::string& pattern) {
-  try {
-    return std::make_unique<std::regex>(pattern, kPatternFlags);
-  } catch (const std::regex_error&) {
-    return Fail(ErrorCode::kInvalid, "read the pattern", Quoted(pattern), "it is not valid",
-                "Use an ECMAScript pattern without back-references");
-  }
-}
-
 bool IsNumeric(ColumnType type) { return type == ColumnType::kInteger || type == ColumnType::kReal; }
 
-Status CheckOne(const Expectation& expectation, std::size_t index, const Schema& schema) {
-  const int at = schema.Find(expectation.column);
-  if (at < 0) {
+// The columns that an entry names, and the key that names them.
+std::vector<std::string> ColumnsOf(const Expectation& expectation, std::string& key) {
+  key = "column";
+  if (expectation.fresh) {
+    key = "fresh.column";
+    return {expectation.fresh->column};
+  }
+  if (expectation.like) {
+    key = "columns";
+    return expectation.like->columns;
+  }
+  if (!expectation.unique_together.empty()) {
+    key = "unique";
+    return expectation.unique_together;
+  }
+  return expectation.rows ? std::vector<std::string>{} : std::vector<std::string>{expectation.column};
+}
+
+Status CheckColumnsExist(const Expectation& expectation, std::size_t index, const Schema& schema) {
+  std::string key;
+  for (const std::string& name : ColumnsOf(expectation, key)) {
+    if (schema.Find(name) >= 0) continue;
     std::vector<std::string> known;
     for (const Column& column : schema.columns) known.push_back(column.name);
-    const std::string near = NearestName(expectation.column, known);
-    return Refuse(index, "column", "the dataset has no column " + Quoted(expectation.column),
+    const std::string near = NearestName(name, known);
+    return Refuse(index, key, "the dataset has no column " + Quoted(name),
                   near.empty() ? "Name one of its columns" : "Did you mean " + Quoted(near) + "?");
   }
-  const ColumnType type = schema.columns[static_cast<std::size_t>(at)].type;
+  return {};
+}
+
+Status CheckColumn(const Expectation& expectation, std::size_t index, ColumnType type) {
   const std::string holds = "the column holds " + std::string(ColumnTypeName(type)) + " values";
+  if (expectation.type && *expectation.type != type) return {};  // that is what it will say
   if ((expectation.min || expectation.max) && !IsNumeric(type)) {
     return Refuse(index, expectation.min ? "min" : "max", holds, "min and max are for columns of numbers");
   }
@@ -63,121 +65,43 @@ Status CheckOne(const Expectation& expectation, std::size_t index, const Schema&
       return Refuse(index, "in", holds, "List values of the column's type");
     }
   }
-  if (expectation.matches) {
-    auto pattern = CompilePattern(*expectation.matches);
-    if (!pattern) return Refuse(index, "matches", pattern.error().cause, pattern.error().hint);
-  }
   return {};
 }
 
-std::optional<double> AsNumber(const Value& value) {
-  if (auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
-  if (auto* real = std::get_if<double>(&value)) return *real;
-  return std::nullopt;
+Status CheckOne(const Expectation& expectation, std::size_t index, const Schema& schema) {
+  RATCHET_TRY(CheckColumnsExist(expectation, index, schema));
+  auto type_of = [&](const std::string& name) {
+    return schema.columns[static_cast<std::size_t>(schema.Find(name))].type;
+  };
+  if (expectation.fresh && type_of(expectation.fresh->column) == ColumnType::kBlob) {
+    return Refuse(index, "fresh.column", "the column holds blob values", "Name a column of numbers or text");
+  }
+  if (expectation.column.empty()) return {};
+  return CheckColumn(expectation, index, type_of(expectation.column));
 }
 
-// Integers compare exactly, all other numbers as reals.
-bool Equal(const Value& a, const Value& b) {
-  if (a.index() == b.index()) return a == b;
-  auto left = AsNumber(a), right = AsNumber(b);
-  return left && right && *left == *right;
+// The columns that must be read; empty = none has to.
+std::vector<std::string> ColumnsToRead(const std::vector<Expectation>& expectations, const Schema& schema,
+                                       const EvaluateOptions& options) {
+  std::vector<std::string> columns;
+  auto add = [&](const std::string& name) {
+    if (std::find(columns.begin(), columns.end(), name) == columns.end()) columns.push_back(name);
+  };
+  for (const Expectation& expectation : expectations) {
+    if (expectation.like && !options.live) continue;
+    std::string key;
+    for (const std::string& name : ColumnsOf(expectation, key)) add(name);
+    if (!expectation.like || !expectation.like->columns.empty()) continue;
+    for (const Column& column : schema.columns) add(column.name);
+  }
+  return columns;
 }
 
-std::string KeyText(const Value& value) {
-  std::string text;
-  std::visit([&](const auto& inner) { AppendKeyText(Cell(inner), text); }, value);
-  return text;
+bool AsksForUnique(const Expectation& expectation) {
+  return expectation.unique || !expectation.unique_together.empty();
 }
 
-Value Example(const Value& value) {
-  auto* text = std::get_if<std::string>(&value);
-  return text != nullptr && text->size() > kExampleBytes ? Value(Quoted(*text)) : value;
-}
-
-// One expectation while the rows go by.
-class Check {
- public:
-  Check(const Expectation& expectation, std::size_t column, std::unique_ptr<std::regex> pattern)
-      : column_(column), pattern_(std::move(pattern)) {
-    result_.expectation = expectation;
-  }
-
-  void Add(const Row& row) {
-    const Value& value = row[column_];
-    ++rows_;
-    const bool missing = std::holds_alternative<std::monostate>(value);
-    if (missing) ++missing_;
-    const bool fails = missing ? result_.expectation.not_null : !Fits(value);
-    if (fails) Fault(value);
-    if (!missing && result_.expectation.unique) hashes_.push_back(std::hash<std::string>()(KeyText(value)));
-  }
-
-  // Hashes that came twice: their rows have to be looked at again. True when there are any.
-  bool FindRepeats() {
-    std::sort(hashes_.begin(), hashes_.end());
-    for (std::size_t i = 1; i < hashes_.size(); ++i) {
-      if (hashes_[i] == hashes_[i - 1]) repeats_.insert(hashes_[i]);
-    }
-    hashes_ = {};
-    return !repeats_.empty();
-  }
-
-  void AddAgain(const Row& row) {
-    const Value& value = row[column_];
-    if (repeats_.empty() || std::holds_alternative<std::monostate>(value)) return;
-    std::string text = KeyText(value);
-    if (!repeats_.contains(std::hash<std::string>()(text))) return;
-    if (seen_.insert(std::move(text)).second || !Fits(value)) return;  // the first, or counted already
-    Fault(value);
-  }
-
-  CheckResult Finish() {
-    const Expectation& expectation = result_.expectation;
-    const bool too_many = expectation.missing_at_most &&
-                          static_cast<double>(missing_) > *expectation.missing_at_most * static_cast<double>(rows_);
-    if (too_many && !expectation.not_null) result_.failing_rows += missing_;
-    result_.passed = result_.failing_rows == 0;
-    return std::move(result_);
-  }
-
- private:
-  bool Fits(const Value& value) const {
-    const Expectation& expectation = result_.expectation;
-    if (auto number = AsNumber(value)) {
-      if (expectation.min && *number < *expectation.min) return false;
-      if (expectation.max && *number > *expectation.max) return false;
-    }
-    if (pattern_) {
-      const std::string& text = std::get<std::string>(value);
-      if (text.size() > kMaxMatchedBytes || !std::regex_search(text, *pattern_)) return false;
-    }
-    return expectation.in.empty() || std::any_of(expectation.in.begin(), expectation.in.end(),
-                                                 [&](const Value& allowed) { return Equal(allowed, value); });
-  }
-
-  void Fault(const Value& value) {
-    ++result_.failing_rows;
-    if (result_.examples.size() < kExpectationExamples) result_.examples.push_back(Example(value));
-  }
-
-  const std::size_t column_;
-  std::unique_ptr<std::regex> pattern_;
-  CheckResult result_;
-  std::int64_t rows_ = 0, missing_ = 0;
-  std::vector<std::size_t> hashes_;          // of the values so far, for `unique`
-  std::unordered_set<std::size_t> repeats_;  // hashes that came more than once
-  std::unordered_set<std::string> seen_;     // values with such a hash, in the second reading
-};
-
-template <typename Visit>
-Status ForEachRow(PackReader& reader, Visit visit) {
-  RATCHET_TRY(reader.Rewind());
-  while (true) {
-    RATCHET_ASSIGN(std::optional<Row> row, reader.NextRow());
-    if (!row) return {};
-    visit(*row);
-  }
-}
+bool AsksForLive(const Expectation& expectation) { return expectation.like.has_value(); }
 
 }  // namespace
 
@@ -187,37 +111,43 @@ Status CheckExpectations(const std::vector<Expectation>& expectations, const Sch
 }
 
 Result<std::vector<CheckResult>> Evaluate(const std::vector<Expectation>& expectations,
-                                          const std::vector<std::string>& packs) {
+                                          const std::vector<std::string>& packs, const EvaluateOptions& options) {
   if (expectations.empty()) return std::vector<CheckResult>{};
-  {
-    RATCHET_ASSIGN(auto whole, PackReader::Open(packs));
-    RATCHET_TRY(CheckExpectations(expectations, whole->schema()));
+  RATCHET_ASSIGN(auto reader, PackReader::Open(packs));
+  RATCHET_TRY(CheckExpectations(expectations, reader->schema()));
+  const std::vector<std::string> columns = ColumnsToRead(expectations, reader->schema(), options);
+  if (!columns.empty()) {
+    RATCHET_ASSIGN(reader, PackReader::Open(packs, columns));
   }
-  std::vector<std::string> columns;
-  std::vector<Check> checks;
+  const CheckSetting setting{.columns = reader->schema(),
+                             .live = options.live,
+                             .now_us = options.now_us != 0 ? options.now_us : SystemClock().WallUs(),
+                             .scratch = options.scratch,
+                             .unique_checks = static_cast<std::size_t>(
+                                 std::count_if(expectations.begin(), expectations.end(), AsksForUnique))};
+  std::vector<std::unique_ptr<RowCheck>> checks;
   for (const Expectation& expectation : expectations) {
-    auto at = std::find(columns.begin(), columns.end(), expectation.column);
-    const auto column = static_cast<std::size_t>(at - columns.begin());
-    if (at == columns.end()) columns.push_back(expectation.column);
-    std::unique_ptr<std::regex> pattern;
-    if (expectation.matches) {
-      RATCHET_ASSIGN(pattern, CompilePattern(*expectation.matches));
-    }
-    checks.emplace_back(expectation, column, std::move(pattern));
+    RATCHET_ASSIGN(auto check, MakeRowCheck(expectation, setting));
+    checks.push_back(std::move(check));
   }
-  RATCHET_ASSIGN(auto reader, PackReader::Open(packs, columns));
-  RATCHET_TRY(ForEachRow(*reader, [&](const Row& row) {
-    for (Check& check : checks) check.Add(row);
-  }));
-  bool again = false;
-  for (Check& check : checks) again |= check.FindRepeats();
-  if (again) {
-    RATCHET_TRY(ForEachRow(*reader, [&](const Row& row) {
-      for (Check& check : checks) check.AddAgain(row);
-    }));
+  std::optional<Summariser> summariser;
+  if (options.live && std::any_of(expectations.begin(), expectations.end(), AsksForLive)) {
+    summariser.emplace(reader->schema());
   }
+  for (std::int64_t number = 1; !columns.empty(); ++number) {
+    RATCHET_ASSIGN(std::optional<Row> row, reader->NextRow());
+    if (!row) break;
+    for (const auto& check : checks) RATCHET_TRY(check->Add(number, *row));
+    if (summariser) summariser->Add(*row);
+  }
+  std::optional<Summary> summary;
+  if (summariser) summary = summariser->Finish();
+  const WholeData whole{.reader = *reader, .summary = summary ? &*summary : nullptr};
   std::vector<CheckResult> results;
-  for (Check& check : checks) results.push_back(check.Finish());
+  for (const auto& check : checks) {
+    RATCHET_ASSIGN(CheckResult result, check->Finish(whole));
+    results.push_back(std::move(result));
+  }
   return results;
 }
 

@@ -19,6 +19,11 @@ constexpr std::string_view kSelectVersion =
     " THEN 'retired' ELSE v.state END"
     " FROM versions v JOIN models m ON m.name = v.model";
 
+std::string ModelFileOf(const Json& manifest) {
+  const Json digest = manifest.value(Json::json_pointer("/files/model.pt/sha256"), Json());
+  return digest.is_string() ? digest.get<std::string>() : "";
+}
+
 Model ReadModel(SQLite::Statement& row) {
   return {.name = row.getColumn(0).getString(), .metric = row.getColumn(1).getString(),
           .latest = row.getColumn(2).getInt64(), .epoch = row.getColumn(3).getInt64(), .live = OptionalInt(row, 4),
@@ -52,6 +57,8 @@ Result<Version> CreateVersion(Db& db, std::int64_t now_us, const VersionInput& i
           " dataset, dataset_version, created_at) VALUES (?, ?, 'candidate', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
           input.model, version, input.run, input.bundle, input.bundle_bytes, input.manifest, input.metric, input.recipe,
           input.dataset, input.dataset_version, now_us);
+  for (const std::string& sha256 : {input.bundle, ModelFileOf(input.manifest)})
+    if (!sha256.empty()) db.Exec("INSERT INTO bundle_files (sha256) VALUES (?) ON CONFLICT DO NOTHING", sha256);
   db.Exec("UPDATE models SET latest = ? WHERE name = ?", version, input.model);
   db.Exec("UPDATE runs SET candidate = ? WHERE id = ?", version, input.run);
   AppendEvent(db, {.type = "version.created", .run = input.run, .model = input.model, .data = {{"version", version}},
@@ -87,6 +94,10 @@ Result<Version> GetVersion(Db& db, const std::string& model, std::int64_t versio
     return Fail(ErrorCode::kNotFound, "find version", model + "@" + std::to_string(version), "there is no such version",
                 "`ratchet model versions " + model + "` lists them");
   return ReadVersion(row);
+}
+
+bool IsBundleFile(Db& db, const std::string& sha256) {
+  return db.Prepare("SELECT 1 FROM bundle_files WHERE sha256 = ?", sha256).executeStep();
 }
 
 Page<Version> ListVersions(Db& db, const std::string& model, int limit, const std::optional<std::string>& after) {

@@ -26,6 +26,8 @@ Result<Version> CreateVersion(Db& db, std::int64_t now_us, const VersionInput& i
 Result<Model> GetModel(Db& db, const std::string& name);  // kNotFound
 Page<Model> ListModels(Db& db, int limit, const std::optional<std::string>& after);  // by name
 Result<Version> GetVersion(Db& db, const std::string& model, std::int64_t version);  // kNotFound
+// Whether a blob is the manifest or the model of some version's bundle.
+bool IsBundleFile(Db& db, const std::string& sha256);
 Page<Version> ListVersions(Db& db, const std::string& model, int limit, const std::optional<std::string>& after);  // newest first
 
 struct DecisionInput {
@@ -71,6 +73,8 @@ Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& model, 
 Result<Release> GetRelease(Db& db, std::int64_t id);  // kNotFound
 Page<Release> ListReleases(Db& db, const std::string& model, int limit, const std::optional<std::string>& after);
 std::vector<Release> LoadingReleases(Db& db);
+// The newest release by force that brought this version live.
+std::optional<Release> ForcedRelease(Db& db, const std::string& model, std::int64_t version);
 // The newest release made by this run.
 std::optional<Release> ReleaseOfRun(Db& db, std::int64_t run);
 

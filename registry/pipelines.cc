@@ -29,6 +29,21 @@ void InsertRevision(Db& db, std::int64_t now_us, const PipelineInput& input, std
           input.name, revision, input.model, input.dataset, input.spec_text, input.spec, input.files, now_us);
 }
 
+Status CheckModelIsFree(Db& db, const PipelineInput& input) {
+  SQLite::Statement& other = db.Prepare(
+      "SELECT p.name FROM pipelines p JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision"
+      " WHERE p.deleted = 0 AND r.model = ? AND p.name <> ? LIMIT 1",
+      input.model, input.name);
+  if (!other.executeStep()) return {};
+  const std::string name = other.getColumn(0).getString();
+  Error error{.code = ErrorCode::kConflict, .operation = "apply pipeline", .subject = input.name,
+              .cause = "pipeline " + name + " trains model " + input.model + " already",
+              .hint = "Name another model, apply this spec as " + name + ", or delete that one first with `ratchet"
+                      " pipeline delete " + name + "`",
+              .field = "model"};
+  return std::unexpected(std::move(error));
+}
+
 }  // namespace
 
 Result<Applied> ApplyPipeline(Db& db, std::int64_t now_us, const std::string& actor, const PipelineInput& input) {
@@ -47,6 +62,7 @@ Result<Applied> ApplyPipeline(Db& db, std::int64_t now_us, const std::string& ac
                       JsonColumn(row, 3) != input.files;
   }
   if (applied.changed) {
+    RATCHET_TRY(CheckModelIsFree(db, input));
     InsertRevision(db, now_us, input, latest + 1);
     AppendEvent(db, {.type = "pipeline.applied", .pipeline = input.name, .model = input.model,
                      .data = {{"revision", latest + 1}}, .at = now_us});

@@ -20,7 +20,8 @@ struct Applied {
   bool changed = false;  // a new revision was made
 };
 
-// Makes revision 1, or the next when text or files differ. Event pipeline.applied and audit entry on change.
+// Makes revision 1, or the next when text or files differ. kConflict when another pipeline trains the same model: each
+// would judge its candidates against the other's. Event pipeline.applied and audit entry on change.
 Result<Applied> ApplyPipeline(Db& db, std::int64_t now_us, const std::string& actor, const PipelineInput& input);
 Result<Pipeline> GetPipeline(Db& db, const std::string& name);  // kNotFound
 // The trainer files of one revision, current or not: {"train.py": "<sha256>"}. kNotFound.

@@ -197,6 +197,15 @@ std::vector<Release> LoadingReleases(Db& db) {
   return releases;
 }
 
+std::optional<Release> ForcedRelease(Db& db, const std::string& model, std::int64_t version) {
+  SQLite::Statement& row = db.Prepare(
+      std::string(kSelect) + " WHERE model = ? AND to_version = ? AND kind = 'force' AND state = 'done'"
+                             " ORDER BY id DESC LIMIT 1",
+      model, version);
+  if (!row.executeStep()) return std::nullopt;
+  return ReadRelease(row);
+}
+
 std::optional<Release> ReleaseOfRun(Db& db, std::int64_t run) {
   SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE run = ? ORDER BY id DESC LIMIT 1", run);
   if (!row.executeStep()) return std::nullopt;

@@ -248,6 +248,10 @@ Result<Run> RetryRun(Db& db, std::int64_t now_us, const std::string& actor, std:
     return Fail(ErrorCode::kConflict, "retry run", std::to_string(run),
                 "it is " + std::string(Name(record.state)) + "; only a failed or cancelled run can be retried",
                 "Start a new one with `ratchet run start " + record.pipeline + "`");
+  if (auto pipeline = GetPipeline(db, record.pipeline); !pipeline)
+    return Fail(ErrorCode::kConflict, "retry run", std::to_string(run),
+                "its pipeline " + record.pipeline + " was deleted",
+                "Bring the pipeline back with `ratchet pipeline apply FILE`, then retry");
   RATCHET_TRY(CheckUndecided(db, record));
   RATCHET_TRY(MoveRun(db, run, RunState::kQueued));
   db.Exec("UPDATE runs SET outcome = NULL, error_json = NULL, ended_at = NULL, cancel_asked = 0, summary = '',"

@@ -46,7 +46,7 @@ void PrepareProcess() {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
-  ConfigureTorchThreads();
+  ConfigureTorch();
 }
 
 Result<BundleSource> MakeBundleSource(const ServeOptions& options, Files& files, const ControlClient* control) {

@@ -1,6 +1,7 @@
 #include "serving/torch_runner.h"
 
 #include <spdlog/spdlog.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/script.h>
 #include <torch/torch.h>
 
@@ -271,9 +272,10 @@ Result<std::shared_ptr<const ModelRunner>> LoadTorchModel(const LocalBundle& bun
   return std::make_shared<TorchRunner>(std::move(module), signature);
 }
 
-void ConfigureTorchThreads() {
+void ConfigureTorch() {
   at::set_num_threads(1);
   at::set_num_interop_threads(1);
+  torch::jit::setTensorExprFuserEnabled(false);
 }
 
 }  // namespace ratchet::serving

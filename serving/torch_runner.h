@@ -10,7 +10,9 @@ Result<std::shared_ptr<const ModelRunner>> LoadTorchModel(const LocalBundle& bun
 
 inline constexpr double kAnswerTolerance = 1e-6;
 
-// One operation runs on one thread: requests run beside each other instead. Called once, by main, before any loading.
-void ConfigureTorchThreads();
+// One operation runs on one thread: requests run beside each other instead. Operations are not fused by LibTorch's
+// compiler: from LibTorch 2 on it takes a minute for a small network, once per batch size, and answers a little differently.
+// Called once, by main, before any loading.
+void ConfigureTorch();
 
 }  // namespace ratchet::serving

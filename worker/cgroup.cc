@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -29,6 +30,18 @@ Status WriteControl(const std::string& path, const std::string& text) {
 
 std::string ReadControl(const std::string& path) { return SystemFiles().Read(path, kMostBytes).value_or(""); }
 
+// systemd marks what it has delegated (Delegate=yes). Without the mark root could divide any group, a login's too.
+bool IsDelegated(const std::string& folder) {
+  char mark = 0;
+  return getxattr(folder.c_str(), "user.delegate", &mark, 1) == 1 && mark == '1';
+}
+
+// With DelegateSubgroup= this process's group is a leaf already, and the groups of steps belong beside it.
+bool DividesAbove(const std::string& above) {
+  const bool has_memory = ReadControl(above + "/cgroup.controllers").find("memory") != std::string::npos;
+  return has_memory && IsDelegated(above) && WriteControl(above + "/cgroup.subtree_control", "+memory").has_value();
+}
+
 }  // namespace
 
 StepCgroup::~StepCgroup() { (void)rmdir(folder_.c_str()); }
@@ -51,6 +64,8 @@ void StepCgroup::KillAll() const { (void)WriteControl(folder_ + "/cgroup.kill", 
 
 Result<CgroupParent> CgroupParent::Take(const std::string& root, const std::string& own, pid_t self) {
   const auto folder = root + (own == "/" ? "" : own);
+  const auto above = folder.substr(0, folder.rfind('/'));
+  if (above.size() > root.size() && DividesAbove(above)) return CgroupParent(above);
   const auto controllers = ReadControl(folder + "/cgroup.controllers");
   if (controllers.find("memory") == std::string::npos)
     return Fail(ErrorCode::kUnavailable, "use cgroup", folder, "it has no memory controller");

@@ -32,7 +32,9 @@ class StepCgroup {
 
 class CgroupParent {
  public:
-  // `root`: where cgroup2 is mounted; `own`: this process's cgroup in it ("/system.slice/ratchetd.service"). Moves this
+  // `root`: where cgroup2 is mounted; `own`: this process's cgroup in it ("/system.slice/ratchetd.service"). Where the
+  // cgroup above is one that systemd has delegated (Delegate=yes with DelegateSubgroup=, systemd 254), that is divided,
+  // and no process is moved: so the unit can start again beside a data plane that a crash has left. Else moves this
   // process into a leaf of its own, since limits may be set only below a cgroup without processes; kUnavailable, with
   // everything as it was, where the cgroup is not ours to divide or lacks the memory controller.
   static Result<CgroupParent> Take(const std::string& root, const std::string& own, pid_t self);

@@ -33,6 +33,7 @@ void ProgressLog::Report(const sdk::Progress& progress) {
   if (!progress.phase.empty()) line["phase"] = progress.phase;
   if (progress.epoch > 0) line["epoch"] = progress.epoch;
   if (progress.of > 0) line["of"] = progress.of;
+  if (progress.from > 0) line["from"] = progress.from;
   if (progress.step > 0) line["step"] = progress.step;
   if (progress.steps > 0) line["steps"] = progress.steps;
   if (progress.rows_per_s > 0) line["rows_per_s"] = progress.rows_per_s;

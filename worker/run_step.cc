@@ -1,5 +1,6 @@
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/script.h>
 
 #include <new>
@@ -18,7 +19,7 @@ StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, SandboxMea
     case StepKind::kTrain:
       return RunTrain(spec, plugins, sandbox, clock);
     case StepKind::kTest:
-      return RunTest(spec, clock);
+      return RunTest(spec, sandbox, clock);
     case StepKind::kRecipe:
       return RunRecipeStep(spec, plugins, clock);
     case StepKind::kCommand:
@@ -40,9 +41,11 @@ bool SpeaksOfMemory(const std::string& message) {
          message.find("can't allocate memory") != std::string::npos;
 }
 
-StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+}  // namespace
+
+StepOutcome Guarded(const StepSpec& spec, const std::function<StepOutcome()>& work) {
   try {
-    auto outcome = Dispatch(spec, plugins, sandbox, clock);
+    auto outcome = work();
     if (!outcome && outcome.error().error_class != ErrorClass::kOutOfMemory &&
         SpeaksOfMemory(outcome.error().message) && spec.command.empty())
       return OutOfMemory(spec, outcome.error().message);
@@ -60,11 +63,8 @@ StepOutcome Guarded(const StepSpec& spec, const PluginHost& plugins, SandboxMean
   }
 }
 
-}  // namespace
-
 int RunStep(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
-  at::set_num_threads(spec.limits.cpus);
-  const auto outcome = Guarded(spec, plugins, sandbox, clock);
+  const auto outcome = Guarded(spec, [&] { return Dispatch(spec, plugins, sandbox, clock); });
   if (outcome)
     spdlog::info("succeeded: {}",
                  outcome->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, kLoggedResultBytes));
@@ -80,6 +80,8 @@ const char* TorchVersion() { return TORCH_VERSION; }
 
 void WarmTorch() {
   at::set_num_threads(1);
+  // As in ratchet-serve: what is scored here is what will answer there.
+  torch::jit::setTensorExprFuserEnabled(false);
   const torch::NoGradGuard no_gradients;
   torch::jit::Module module("warm");
   module.register_parameter("weight", torch::eye(4), false);

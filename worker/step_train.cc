@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include "worker/bundle_check.h"
 #include "worker/command_end.h"
 #include "worker/command_process.h"
+#include "worker/confined_call.h"
 #include "worker/step_inputs.h"
 #include "worker/steps.h"
 #include "worker/trainer_output.h"
@@ -69,6 +71,7 @@ StepOutcome TrainByRecipe(const StepSpec& spec, const sdk::Recipe& recipe, Progr
                         .resume = spec.resume,
                         .model_path = ModelPath(spec),
                         .report = [&](const sdk::Progress& report) { progress.Report(report); }};
+  at::set_num_threads(spec.limits.cpus);
   RATCHET_STEP_ASSIGN(const auto output, recipe.Train(input));
   RATCHET_STEP_ASSIGN(const auto signature, SignatureOfRecipe(recipe.Info(), output));
   RATCHET_STEP_TRY(TryModel(ModelPath(spec), signature, spec.train));
@@ -110,20 +113,35 @@ Result<CommandCall> PrepareCommand(const StepSpec& spec, SandboxMeans sandbox) {
   return call;
 }
 
+std::unexpected<StepError> BlameBundle(const Error& error) {
+  auto of_the_input = FromError(error);
+  return UserFault("the trainer's bundle is not usable: " + of_the_input.message, of_the_input.hint);
+}
+
+// A module is code of the trainer's: loading it runs some of it already. This process takes the verdict only.
+StepOutcome TryStrangersModel(const StepSpec& spec, const registry::Signature& signature, SandboxMeans sandbox) {
+  const auto work = [&]() -> StepOutcome {
+    at::set_num_threads(spec.limits.cpus);
+    if (const auto tried = TryModel(ModelPath(spec), signature, spec.train); !tried) return BlameBundle(tried.error());
+    return json::object();
+  };
+  return CallConfined({.means = sandbox,
+                       .step_folder = spec.folder,
+                       .work = [&](const Tell&) { return Guarded(spec, work); },
+                       .hear = {}});
+}
+
 // Moves the trainer's model into the bundle and checks it there, against the signature that it came with. Nothing of
 // the trainer runs any more, so what is checked is what is sealed.
-std::expected<registry::Signature, StepError> TakeTrainerOutput(const StepSpec& spec) {
-  const auto blame = [](const Error& error) {
-    return std::unexpected(StepError{ErrorClass::kUser, "the trainer's bundle is not usable: " + error.Message(), ""});
-  };
+std::expected<registry::Signature, StepError> TakeTrainerOutput(const StepSpec& spec, SandboxMeans sandbox) {
   auto out = TrainerOutput::Open(WorkFolder(spec), "out");
   if (!out) return std::unexpected(out.error());
   const auto text = out->Read("signature.json", registry::kMaxManifestBytes);
   if (!text) return std::unexpected(text.error());
   if (auto moved = out->Move("model.pt", ModelPath(spec)); !moved) return std::unexpected(moved.error());
   auto signature = registry::ParseSignature(*text);
-  if (!signature) return blame(signature.error());
-  if (const auto tried = TryModel(ModelPath(spec), *signature, spec.train); !tried) return blame(tried.error());
+  if (!signature) return BlameBundle(signature.error());
+  if (auto tried = TryStrangersModel(spec, *signature, sandbox); !tried) return std::unexpected(tried.error());
   return *signature;
 }
 
@@ -140,7 +158,7 @@ StepOutcome TrainByCommand(const StepSpec& spec, SandboxMeans sandbox, ProgressL
   RATCHET_STEP_ASSIGN(const auto files, DigestFiles(spec));
   RATCHET_STEP_ASSIGN(const auto call, PrepareCommand(spec, sandbox));
   if (auto ran = RunCommand(call, progress); !ran) return std::unexpected(NameLimits(spec, std::move(ran.error())));
-  auto signature = TakeTrainerOutput(spec);
+  auto signature = TakeTrainerOutput(spec, sandbox);
   if (!signature) return std::unexpected(signature.error());
   RATCHET_STEP_ASSIGN(const auto reader, lake::PackReader::Open(spec.train));
   const bool classifies = signature->task == registry::Task::kClassification;

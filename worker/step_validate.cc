@@ -5,6 +5,7 @@
 #include "base/names.h"
 #include "lake/expectations.h"
 #include "lake/pack.h"
+#include "worker/cells.h"
 #include "worker/steps.h"
 
 namespace ratchet::worker {
@@ -20,20 +21,6 @@ struct TargetFacts {
   bool varies = false;  // more than one value
 };
 
-lake::Value ValueAt(const lake::Column& column, const lake::ColumnBatch& values, size_t row) {
-  switch (column.type) {
-    case lake::ColumnType::kInteger:
-      return values.integers[row];
-    case lake::ColumnType::kReal:
-      return values.reals[row];
-    case lake::ColumnType::kText:
-      return values.texts[row];
-    case lake::ColumnType::kBlob:
-      return std::monostate{};
-  }
-  return std::monostate{};
-}
-
 Result<TargetFacts> ReadTarget(const StepSpec& spec) {
   RATCHET_ASSIGN(const auto reader, lake::PackReader::Open(spec.train, {spec.data.target}));
   TargetFacts facts{.column = reader->schema().columns.at(0)};
@@ -48,7 +35,7 @@ Result<TargetFacts> ReadTarget(const StepSpec& spec) {
         ++facts.missing;
         continue;
       }
-      auto value = ValueAt(facts.column, values, row);
+      auto value = CellAt(facts.column, values, row);
       if (!first)
         first = std::move(value);
       else

@@ -119,6 +119,7 @@ class Loop {
   }
 
   void Say(Progress progress) const {
+    progress.from = resumed_from_;
     if (input_.report) input_.report(progress);
   }
 
@@ -147,7 +148,7 @@ class Loop {
   void Restore(const Checkpoint& checkpoint) {
     Assign(checkpoint.weights, weights_);
     best_weights_ = checkpoint.best_weights;
-    epoch_ = checkpoint.epoch;
+    epoch_ = resumed_from_ = checkpoint.epoch;
     outcome_.best_epoch = checkpoint.state.at("best_epoch").get<std::int64_t>();
     outcome_.diverged = checkpoint.state.at("diverged").get<bool>();
     outcome_.metrics = checkpoint.state.at("metrics");
@@ -249,7 +250,7 @@ class Loop {
   std::vector<torch::Tensor> best_weights_;   // copies on the CPU
   std::unique_ptr<torch::optim::AdamW> optimizer_;
   const std::int64_t steps_per_epoch_;
-  std::int64_t epoch_ = 0;
+  std::int64_t epoch_ = 0, resumed_from_ = 0;
   std::optional<double> best_score_, first_loss_;
   FitOutcome outcome_;
 };

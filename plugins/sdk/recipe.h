@@ -40,6 +40,7 @@ struct RecipeInfo {
 struct Progress {
   std::string phase;               // "load", "train", "validate", "save"
   std::int64_t epoch = 0, of = 0;  // 1-based; 0 = not yet
+  std::int64_t from = 0;           // epochs that an earlier attempt did, of whose checkpoint this one goes on
   std::int64_t step = 0, steps = 0;
   double rows_per_s = 0;
   std::optional<double> loss;

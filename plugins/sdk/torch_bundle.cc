@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "base/names.h"
+#include "plugins/sdk/model_operators.h"
 
 namespace ratchet::sdk {
 namespace {
@@ -149,6 +150,7 @@ Result<torch::jit::Module> LoadModel(const std::string& path) {
   try {
     torch::jit::Module module = torch::jit::load(path, torch::kCPU);
     module.eval();
+    RATCHET_TRY(CheckOperators(module));
     return module;
   } catch (const std::exception& error) {
     return Fail(ErrorCode::kInvalid, "load model", path, FirstLines(error),

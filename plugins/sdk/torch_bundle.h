@@ -16,7 +16,9 @@ namespace ratchet::sdk {
 // Writes a copy of the module, in eval mode and on the CPU, atomically and durably. The module itself is not changed.
 Status SaveModel(const torch::jit::Module& module, const std::string& path);
 
-// Reads `model.pt` on to the CPU in eval mode. kNotFound: no such file; kInvalid: it is no loadable TorchScript module.
+// Reads `model.pt` on to the CPU in eval mode. kNotFound: no such file; kInvalid: it is no loadable TorchScript module, or
+// one that calls what a model may not (model_operators.h). What the file runs while it is loaded has run by then: a
+// file from a stranger is loaded where it can do no harm.
 Result<torch::jit::Module> LoadModel(const std::string& path);
 
 // The positional arguments of `forward` for these rows, in the order of `inputs` (a signature's "inputs",

@@ -31,6 +31,10 @@ TEST(Ratchet, EndsWithTwoWhenTheCommandLineIsWrong) {
                                                        {"run", "show", "x"},
                                                        {"promote", "m@1"},
                                                        {"completion", "fish"},
+                                                       {"promote", "m", "--reason", "x"},
+                                                       {"run", "start", "p", "--set", "foo"},
+                                                       {"run", "start", "p", "--set", "=1"},
+                                                       {"run", "list", "--pipeline", "A"},
                                                        {"dataset", "push", "x"},
                                                        {"dataset", "push", "x", "f", "--holdout", "2"}}) {
     ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
@@ -38,6 +42,41 @@ TEST(Ratchet, EndsWithTwoWhenTheCommandLineIsWrong) {
     EXPECT_THAT(end.err, StartsWith("ratchet: ")) << testing::PrintToString(words);
     EXPECT_THAT(end.err, HasSubstr("--help'"));
   }
+}
+
+TEST(Ratchet, SaysWhichCommandsAreNotInThisVersion) {
+  for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{{"backup", "dir"},
+                                                                                        {"backup", "--help"},
+                                                                                        {"restore", "dir"},
+                                                                                        {"feedback", "m", "-"},
+                                                                                        {"-o", "json", "token", "list"},
+                                                                                        {"model", "import", "-h"},
+                                                                                        {"audit", "verify"},
+                                                                                        {"release", "abort", "m"},
+                                                                                        {"release", "approve", "m"}}) {
+    ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
+    EXPECT_EQ(end.code, 2) << testing::PrintToString(words);
+    EXPECT_EQ(end.out, "");
+    EXPECT_THAT(end.err, HasSubstr("is not in this version.")) << testing::PrintToString(words);
+  }
+}
+
+TEST(Ratchet, GivesNoHelpForACommandThatIsNone) {
+  for (std::vector<std::string> words :
+       std::initializer_list<std::vector<std::string>>{{"nonsense", "--help"}, {"run", "nonsense", "--help"}}) {
+    ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
+    EXPECT_EQ(end.code, 2);
+    EXPECT_EQ(end.out, "");
+    EXPECT_THAT(end.err, HasSubstr("no such command"));
+  }
+}
+
+TEST(Ratchet, ShowsAGroupsOwnExamples) {
+  ProgramEnd end = Ratchet("http://127.0.0.1:1", {"dataset", "--help"});
+  EXPECT_EQ(end.code, 0);
+  EXPECT_THAT(end.out, HasSubstr("$ ratchet dataset push churn"));
+  EXPECT_THAT(end.out, HasSubstr("$ ratchet dataset preview churn"));
+  EXPECT_THAT(end.out, Not(HasSubstr("ratchet rollback")));
 }
 
 TEST(Ratchet, SuggestsTheNearCommand) {
@@ -79,8 +118,10 @@ TEST(Ratchet, TakesNamesThatAreCommandsToo) {
 TEST(Ratchet, RefusesNamesThatCouldBePaths) {
   FakeServer server;
   for (const char* name : {"../etc", "a/b", "A", "", "a b", "%2e%2e"}) {
-    EXPECT_EQ(Ratchet(server.Url(), {"pipeline", "show", name}).code, 1) << name;
-    EXPECT_EQ(Ratchet(server.Url(), {"dataset", "show", name}).code, 1) << name;
+    EXPECT_EQ(Ratchet(server.Url(), {"pipeline", "show", name}).code, 2) << name;
+    EXPECT_EQ(Ratchet(server.Url(), {"dataset", "show", name}).code, 2) << name;
+    EXPECT_EQ(Ratchet(server.Url(), {"run", "start", name}).code, 2) << name;
+    EXPECT_EQ(Ratchet(server.Url(), {"rollback", name}).code, 2) << name;
   }
   EXPECT_TRUE(server.Seen().empty());
 }
@@ -142,6 +183,31 @@ TEST(Doctor, FindsAReplicaInAnotherEpoch) {
   EXPECT_EQ(end.code, 1);
   EXPECT_THAT(end.out, HasSubstr("replica r1 holds epoch 4 of sorter, the control plane is at 5"));
   EXPECT_THAT(end.out, HasSubstr("ok    sandbox     landlock"));
+}
+
+TEST(Doctor, MissesNoDataPlaneWhereNoneIsRun) {
+  FakeServer server;
+  server.On("GET /api/v1/status",
+            R"({"version":"0.1.0","data_dir":"/tmp","serve":{"url":"http://127.0.0.1:1","managed":false,"replicas":[]},)"
+            R"("worker":{"state":"ready","sandbox":"landlock","recipes":[{"name":"r"}]}})");
+  server.On("GET /readyz", "ok");
+  server.On("GET /api/v1/models", R"({"items":[],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 0) << end.out;
+  EXPECT_THAT(end.out, HasSubstr("--no-serve"));
+  EXPECT_THAT(end.out, Not(HasSubstr("fail")));
+}
+
+TEST(Doctor, SaysWhyTheWorkerIsDown) {
+  FakeServer server;
+  server.On("GET /api/v1/status",
+            R"({"version":"0.1.0","serve":{"url":"","managed":false,"replicas":[]},)"
+            R"("worker":{"state":"down","recipes":[],"error":"cannot start /none"}})");
+  server.On("GET /api/v1/models", R"({"items":[],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 1);
+  EXPECT_THAT(end.out, HasSubstr("it is down: cannot start /none"));
+  EXPECT_THAT(Ratchet(server.Url(), {"status"}).out, HasSubstr("down: cannot start /none"));
 }
 
 TEST(Doctor, EndsWithThreeWhenTheServerIsOutOfReach) {

@@ -107,7 +107,9 @@ TEST(ParseServerUrl, TakesApartWhatUsersWrite) {
   for (const Case& c : cases) {
     auto url = ParseServerUrl(c.text);
     ASSERT_EQ(url.has_value(), c.shown != nullptr) << c.text;
-    if (url) EXPECT_EQ(url->Text(), c.shown);
+    if (url) {
+      EXPECT_EQ(url->Text(), c.shown);
+    }
   }
 }
 

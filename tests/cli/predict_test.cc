@@ -119,6 +119,38 @@ TEST(Predict, FindsTheDataPlaneByTheStatus) {
   EXPECT_EQ(Ratchet(server.Url(), {"predict", "sorter", "--version", "2", "-", "-o", "json"}, png).out, answer + "\n");
 }
 
+TEST(Predict, GoesOnWithoutTheControlPlane) {
+  FakeServer plane;
+  plane.On("GET /v2/models/m", R"({"name":"m","inputs":[{"name":"x","datatype":"FP32","shape":[-1]}],"outputs":[]})");
+  plane.On("POST /v2/models/m/infer",
+           R"({"model_version":"1","outputs":[{"name":"y","datatype":"FP32","shape":[1],"data":[3.5]}]})");
+  std::string away;
+  {
+    FakeServer control;
+    away = control.Url();
+    control.On("GET /api/v1/status", R"({"serve":{"url":")" + plane.Url() + R"("}})");
+    EXPECT_EQ(Ratchet(away, {"predict", "m", "-"}, "x\n1\n").code, 0);
+  }
+  ProgramEnd end = Ratchet(away, {"predict", "m", "-"}, "x\n1\n");
+  EXPECT_EQ(end.code, 0);
+  EXPECT_THAT(end.out, HasSubstr("3.5"));
+  EXPECT_EQ(end.err, "");
+}
+
+TEST(Predict, SaysWhenNeitherPlaneAnswers) {
+  std::string away;
+  {
+    FakeServer control, plane;
+    away = control.Url();
+    control.On("GET /api/v1/status", R"({"serve":{"url":")" + plane.Url() + R"("}})");
+    EXPECT_EQ(Ratchet(away, {"predict", "m", "-"}, "x\n1\n").code, 1);
+  }
+  ProgramEnd end = Ratchet(away, {"predict", "m", "-"}, "x\n1\n");
+  EXPECT_EQ(end.code, 3);
+  EXPECT_THAT(end.err, HasSubstr("and the data plane does not answer at http://127.0.0.1:"));
+  EXPECT_THAT(end.err, HasSubstr("--serve URL"));
+}
+
 TEST(Predict, PrintsTheDataPlanesRefusal) {
   FakeServer server;
   server.On("GET /v2/models/m", R"({"error":"model m has no live version"})", 404);

@@ -69,8 +69,11 @@ inline ProgramEnd RunProcess(const std::vector<std::string>& words, const std::s
 
 // Runs the real `ratchet` against a server.
 inline ProgramEnd Ratchet(const std::string& server, std::vector<std::string> words, const std::string& input = "") {
+  static const TemporaryFolder state;
   words.insert(words.begin(), RATCHET_PROGRAM);
-  return RunProcess(words, input, {"RATCHET_SERVER=" + server, "RATCHET_TOKEN=", "TZ=UTC", "LC_ALL=C.UTF-8"});
+  return RunProcess(words, input,
+                    {"RATCHET_SERVER=" + server, "RATCHET_TOKEN=", "TZ=UTC", "LC_ALL=C.UTF-8",
+                     "XDG_STATE_HOME=" + state / ""});
 }
 
 }  // namespace ratchet::cli

@@ -1,7 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+
 #include "cli/json_fields.h"
+#include "cli/terminal_text.h"
 #include "tests/cli/fake_server.h"
 #include "tests/cli/program_run.h"
 
@@ -51,6 +56,23 @@ TEST(RunShow, WaitEndsWithOneWhenTheCandidateWasRejected) {
   EXPECT_EQ(Ratchet(server.Url(), {"run", "show", "5"}).code, 0);
 }
 
+TEST(RunShow, TellsFailingChecksAndWhatAStepWaitsFor) {
+  FakeServer server;
+  server.On("GET /api/v1/runs/5", R"({"id":5,"pipeline":"sorter","state":"failed","outcome":"failed","steps":[
+      {"name":"validate","state":"failed","attempts":[],"checks":[
+        {"expect":{"column":"price","min":0,"missing_at_most":0.01},"passed":false,"failing_rows":1200,"examples":[-1,null]},
+        {"expect":{"column":"id","unique":true},"passed":true,"failing_rows":0,"examples":[]}]}]})");
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "show", "5"}).out,
+              HasSubstr("COLUMN  EXPECTED                     FAILING ROWS  EXAMPLES\n"
+                        "price   min 0, missing_at_most 0.01         1,200  -1, –\n"));
+  server.On("GET /api/v1/runs/6", R"({"id":6,"pipeline":"sorter","state":"running","steps":[
+      {"name":"validate","state":"pending","attempts":[],"waiting":"the worker is down: no\u001b[31m library"}]})");
+  ProgramEnd end = Ratchet(server.Url(), {"run", "show", "6"});
+  EXPECT_THAT(end.out, HasSubstr("validate  pending, waits: the worker is down: no"));
+  EXPECT_THAT(end.out, testing::Not(HasSubstr("\x1b")));
+  EXPECT_THAT(end.out, testing::Not(HasSubstr("COLUMN")));
+}
+
 TEST(RunList, FiltersAndPagesIntoOneArray) {
   FakeServer server;
   server.On("GET /api/v1/runs?pipeline=sorter&state=failed&limit=2", R"({"items":[{"id":7},{"id":6}],"next":"6"})");
@@ -65,6 +87,56 @@ TEST(RunLogs, PassesTheStreamThrough) {
   ProgramEnd end = Ratchet(server.Url(), {"run", "logs", "5", "-f", "--step", "train"});
   EXPECT_EQ(end.code, 0);
   EXPECT_EQ(end.out, "line 1\nline 2\n");
+}
+
+// What `ratchet` writes when its standard output is a terminal.
+std::string OnTerminal(const std::string& server, std::vector<std::string> words) {
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  EXPECT_EQ(grantpt(terminal) + unlockpt(terminal), 0);
+  const std::string name = ptsname(terminal);
+  words.insert(words.begin(), {"sh", "-c", "exec \"$0\" \"$@\" > " + name, RATCHET_PROGRAM});
+  const int held = open(name.c_str(), O_RDWR | O_NOCTTY);  // so that the end of the program is not the end of the data
+  EXPECT_EQ(RunProcess(words, "", {"RATCHET_SERVER=" + server}).code, 0);
+  std::string seen;
+  char buffer[4096];
+  pollfd more{terminal, POLLIN, 0};
+  while (poll(&more, 1, 0) > 0 && (more.revents & POLLIN) != 0) {
+    const ssize_t got = read(terminal, buffer, sizeof buffer);
+    if (got <= 0) break;
+    seen.append(buffer, static_cast<size_t>(got));
+  }
+  close(held);
+  close(terminal);
+  return seen;
+}
+
+TEST(RunLogs, SteersNoTerminalButLeavesAPipeItsBytes) {
+  FakeServer server;
+  const std::string log = "a\x1b[2Jb\tc\x1b]0;title\x07" "d\n\rü\n";
+  server.On("GET /api/v1/runs/5/logs", log, 200, "text/plain");
+  EXPECT_EQ(OnTerminal(server.Url(), {"run", "logs", "5"}), "ab\tcd\r\nü\r\n");
+  EXPECT_EQ(Ratchet(server.Url(), {"run", "logs", "5"}).out, log);
+}
+
+TEST(TerminalText, LeavesOutWhatSteersATerminalHoweverItIsCut) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"plain ü € 𝄞\ttab\n", "plain ü € 𝄞\ttab\n"},
+      {"\x1b[1;31mred\x1b[0m", "red"},
+      {"\x1b]52;c;AAAA\x1b\\after", "after"},
+      {"\x1bPq#0\x1b\\after", "after"},
+      {"\x1b(Bx\x1b=y\x1b" "cz", "xyz"},
+      {"open\x1b]0;never closed\nnext line\n", "open\nnext line\n"},
+      {"cut\x1b[12\nnext\n", "cut\nnext\n"},
+      {"a\bb\rc\x7f" "d", "abcd"},
+      {"\xc2\x9b" "31mx \x9b \xc2\xa0|\xc2|", "31mx  \xc2\xa0|\xc2|"},
+  };
+  for (const auto& [given, wanted] : cases) {
+    EXPECT_EQ(TerminalText().Feed(given), wanted) << testing::PrintToString(given);
+    TerminalText cut;
+    std::string pieces;
+    for (const char c : given) pieces += cut.Feed({&c, 1});
+    EXPECT_EQ(pieces, wanted) << testing::PrintToString(given);
+  }
 }
 
 TEST(RunCancel, SaysWhatBecameOfTheRun) {

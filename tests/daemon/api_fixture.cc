@@ -45,6 +45,7 @@ ApiFixture::ApiFixture() {
                    .data_dir = dir_,
                    .started_at = clock_.WallUs(),
                    .serve_url = [] { return std::string("http://127.0.0.1:7301"); },
+                   .manages_serve = true,
                    .worker = [this] { return worker_; }});
   HttpOptions options;
   options.observe = [this](const Served& served) { metrics_.CountRequest(served); };

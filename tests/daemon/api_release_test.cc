@@ -123,6 +123,20 @@ TEST_F(ApiReleaseTest, RefusesWhatCannotBeReleased) {
   EXPECT_EQ(Do("POST", "/api/v1/replicas/x/sync", "application/json", R"({"models":{"toys":7}})").status, 400);
 }
 
+TEST_F(ApiReleaseTest, SaysInTheDecisionThatItWasOverridden) {
+  StartReplica();
+  EXPECT_FALSE(Ok("GET", "/api/v1/models/toys/versions/2/decision").contains("forced_by"));
+  const Json release = Ok("POST", "/api/v1/models/toys/promote", "application/json",
+                          R"({"version":2,"reason":"the test rows are stale","force":true})");
+  const Json decision = Ok("GET", "/api/v1/models/toys/versions/2/decision");
+  EXPECT_EQ(decision.at("forced"), true);
+  EXPECT_EQ(decision.at("forced_by").at("release"), release.at("id"));
+  EXPECT_EQ(decision.at("forced_by").at("actor"), "loopback");
+  EXPECT_EQ(decision.at("forced_by").at("reason"), "the test rows are stale");
+  EXPECT_EQ(decision.at("verdict"), "better");
+  EXPECT_FALSE(Ok("GET", "/api/v1/models/toys/versions/1/decision").contains("forced_by"));
+}
+
 TEST_F(ApiReleaseTest, ReleasesOnceForEachIdempotencyKey) {
   StartReplica();
   const std::string body = R"({"version":1,"reason":"first"})";

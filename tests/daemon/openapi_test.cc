@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "daemon/api.h"
@@ -53,6 +54,19 @@ TEST(OpenApi, NamesEveryPathParameterOnce) {
     for (size_t at = pattern.find('{'); at != std::string::npos; at = pattern.find('{', at + 1))
       wanted.insert(pattern.substr(at + 1, pattern.find('}', at) - at - 1));
     EXPECT_EQ(named, wanted) << route.spec.pattern;
+  }
+}
+
+TEST(OpenApi, NamesTheQueryParametersThatTheTableTakes) {
+  const Json document = Document();
+  for (const ApiRoute& route : ApiRoutes()) {
+    const Json operation = document["paths"][route.spec.pattern][Lower(route.spec.method)];
+    std::set<std::string> named, taken;
+    for (const Json& parameter : operation.value("parameters", Json::array()))
+      if (parameter["in"] == "query") named.insert(parameter["name"].get<std::string>());
+    std::istringstream words(route.spec.query == std::string(kAnyQuery) ? "" : route.spec.query);
+    for (std::string word; words >> word;) taken.insert(word);
+    EXPECT_EQ(named, taken) << route.spec.operation;
   }
 }
 

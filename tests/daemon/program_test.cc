@@ -124,6 +124,17 @@ TEST_F(ProgramTest, AnswersWithinMomentsAndStaysSmall) {
   EXPECT_LT(best_ms, 100);
 }
 
+TEST_F(ProgramTest, SaysWhyNoWorkerComes) {
+  Program program(Arguments(dir_ + "/data"), dir_ + "/log");
+  const int port = WaitForPort(dir_ + "/data");
+  ASSERT_GT(port, 0);
+  std::string status;
+  for (int i = 0; i < 10'000 && status.find("\"down\"") == std::string::npos; ++i)
+    status = Ask(port, RequestText("GET", "/api/v1/status")).body;
+  EXPECT_THAT(status, HasSubstr("cannot start /nonexistent/worker: No such file or directory"));
+  EXPECT_THAT(status, HasSubstr("\"managed\":false"));
+}
+
 TEST_F(ProgramTest, StopsOnSigtermAndLeavesTheDirectoryToTheNext) {
   const std::string data = dir_ + "/data";
   for (int round = 0; round < 2; ++round) {

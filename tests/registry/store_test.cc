@@ -5,6 +5,7 @@
 #include <thread>
 #include <vector>
 
+#include "registry/models.h"
 #include "tests/registry/registry_fixture.h"
 
 namespace ratchet::registry {
@@ -149,6 +150,19 @@ TEST(Migration, ChangesNothingWhenItFails) {
   EXPECT_FALSE(Migrate(db, migrations));
   EXPECT_EQ(db.database().execAndGet("PRAGMA user_version").getInt(), 1);
   EXPECT_EQ(db.database().execAndGet("SELECT count(*) FROM sqlite_schema WHERE name = 'b'").getInt(), 0);
+}
+
+TEST(Migration, KnowsTheBundleFilesOfOlderVersions) {
+  Db db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  ASSERT_TRUE(Migrate(db, {Migrations().front()}));
+  db.database().exec("PRAGMA foreign_keys = OFF");
+  db.database().exec(
+      "INSERT INTO versions (model, version, state, run, bundle, bundle_bytes, manifest_json, metric, recipe, dataset,"
+      " dataset_version, created_at) VALUES ('m', 1, 'passed', 1, 'b1', 1, '{\"files\":{\"model.pt\":{\"sha256\":\"f1\"}}}',"
+      " 'accuracy', '', 'd', 1, 1), ('m', 2, 'passed', 2, 'b2', 1, '{}', 'accuracy', '', 'd', 1, 1)");
+  ASSERT_TRUE(Migrate(db, Migrations()));
+  EXPECT_TRUE(IsBundleFile(db, "b1") && IsBundleFile(db, "b2") && IsBundleFile(db, "f1"));
+  EXPECT_FALSE(IsBundleFile(db, "f2"));
 }
 
 TEST(Migration, MakesOnlyStrictTables) {

@@ -170,6 +170,48 @@ describe('Runs', () => {
   });
 });
 
+describe('What a run is stuck on', () => {
+  test('Run, shows which data tests fail', async () => {
+    const own = await new FakeApi().listen();
+    own.world.runs.find((run) => run.id === 10).steps[0].checks = [
+      { expect: { column: 'price', min: 0 }, passed: false, failing_rows: 1200, examples: [-1, null, '<b>x</b>'] },
+      { expect: { column: 'id', unique: true }, passed: true, failing_rows: 0, examples: [] }];
+    const page = await open(browser, `${own.url}#/runs/10?step=validate`, { width: 390, height: 844 });
+    const table = page.getByRole('table', { name: 'Failing data tests' });
+    assert.deepEqual(await table.locator('tbody tr > *').allTextContents(), ['price', 'min 0', '1,200', '-1, missing, <b>x</b>']);
+    assert.equal(await table.getByRole('row').count(), 2);
+    await page.getByText('1 of 2 fail').waitFor();
+    await assertFits(page);
+    await finish(page);
+    await own.close();
+  });
+
+  test('Run, says what it waits for until it does not', async () => {
+    const own = await new FakeApi().listen();
+    const run = own.world.runs.find((entry) => entry.id === 11);
+    for (const step of run.steps) Object.assign(step, { state: 'pending', attempts: [], started_at: null, ended_at: null, progress: null });
+    run.steps[0].waiting = 'the worker is down: cannot start ratchet-worker';
+    const page = await open(browser, `${own.url}#/runs/11`);
+    await page.getByText('the worker is down: cannot start ratchet-worker').waitFor();
+    delete run.steps[0].waiting;  // no event tells of it
+    await page.getByText('the worker is down').waitFor({ state: 'detached' });
+    await finish(page);
+    await own.close();
+  });
+});
+
+describe('Model page, past the gate', () => {
+  test('Decision, names who overrode it and why', async () => {
+    const own = await new FakeApi().listen();
+    Object.assign(own.world.decisions['parcel-sorter'][9], { forced: true, forced_by: { release: 12, actor: 'loopback', reason: 'the holdout has wrong labels', created_at: Date.now() * 1000 } });
+    const page = await open(browser, `${own.url}#/models/parcel-sorter/versions/9`);
+    await page.getByText('forced past the gate').waitFor();
+    await page.getByText(/Overridden by loopback in release 12, .*: the holdout has wrong labels/).waitFor();
+    await finish(page);
+    await own.close();
+  });
+});
+
 describe('Data and pipelines', () => {
   test('Dataset, draws pictures of training rows and turns pages', async () => {
     const page = await open(browser, `${api.url}#/datasets/parcels`);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 
 #include <filesystem>
 #include <fstream>
@@ -41,6 +42,21 @@ TEST_F(FakeCgroup, MovesIntoALeafAndEnablesMemoryWhenDelegated) {
   ASSERT_TRUE(parent.has_value()) << parent.error().Message();
   EXPECT_EQ(Get("unit/ratchet-worker/cgroup.procs"), "42");
   EXPECT_EQ(Get("unit/cgroup.subtree_control"), "+memory");
+}
+
+TEST_F(FakeCgroup, DividesTheDelegatedGroupAboveItsOwnLeaf) {
+  fs::create_directories(root_ + "/unit/ratchetd");
+  if (setxattr((root_ + "/unit").c_str(), "user.delegate", "1", 1, 0) != 0)
+    GTEST_SKIP() << "NOT TESTED: the temporary folder takes no user attributes";
+  ASSERT_TRUE(CgroupParent::Take(root_, "/unit/ratchetd", 42).has_value());
+  EXPECT_EQ(Get("unit/cgroup.subtree_control"), "+memory");
+  EXPECT_EQ(Get("unit/ratchet-worker/cgroup.procs"), "") << "nobody has to move";
+}
+
+TEST_F(FakeCgroup, LeavesTheGroupAboveAloneWhereItIsNotDelegated) {
+  fs::create_directories(root_ + "/unit/ratchetd");
+  EXPECT_FALSE(CgroupParent::Take(root_, "/unit/ratchetd", 42).has_value());
+  EXPECT_EQ(Get("unit/cgroup.subtree_control"), "");
 }
 
 TEST_F(FakeCgroup, IsRefusedWithoutTheMemoryController) {

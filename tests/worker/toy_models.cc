@@ -10,12 +10,21 @@
 
 namespace ratchet::worker::testing {
 
-void SaveToyModel(const std::string& path, const std::string& body) {
+void SaveToyModel(const std::string& path, const std::string& body) { SaveToyModel(path, body, ""); }
+
+void SaveToyModel(const std::string& path, const std::string& body, const std::string& methods) {
   torch::jit::Module module("toy");
-  module.define("def forward(self, x):\n  " + body + "\n");
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.define(methods + "def forward(self, x):\n  " + body + "\n");
   module.eval();
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   module.save(path);
+}
+
+std::string WhileLoaded(const std::string& statement) {
+  return "def __getstate__(self) -> bool:\n  return self.training\n"
+         "def __setstate__(self, state: bool) -> None:\n  self.training = state\n  " +
+         statement + "\n";
 }
 
 std::string ToySignature() {

@@ -30,8 +30,8 @@ export interface Status {
   version: string;
   data_dir: string;
   started_at: number;
-  serve: { url: string; replicas: Replica[] };
-  worker: { state: 'ready' | 'starting' | 'down'; sandbox?: string; recipes?: { name: string; task: string }[] };
+  serve: { url: string; managed?: boolean; replicas: Replica[] };
+  worker: { state: 'ready' | 'starting' | 'down'; sandbox?: string; recipes?: { name: string; task: string }[]; error?: string | null };
   counts: { pipelines: number; runs_active: number; models: number; datasets: number };
 }
 
@@ -73,6 +73,13 @@ export interface Attempt {
   max_rss_bytes?: number | null;
 }
 
+export interface Check {
+  expect: { column: string } & Record<string, unknown>;
+  passed: boolean;
+  failing_rows: number;
+  examples: unknown[];
+}
+
 export interface Step {
   name: string;
   state: string;
@@ -80,6 +87,8 @@ export interface Step {
   ended_at: number | null;
   attempts: Attempt[];
   progress: Progress | null;
+  checks?: Check[];
+  waiting?: string;
 }
 
 export interface Run {
@@ -193,6 +202,7 @@ export interface Decision {
   losses: number;
   better_by: number;
   forced: boolean;
+  forced_by?: { release: number; actor: string; reason: string; created_at: number };
   rows_needed: number | null;
   decided_at: number;
 }

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "daemon/http_types.h"
+
+namespace ratchet::daemon {
+
+// Streams a file that never changes, always as a whole: a Range header is passed over, as RFC 9110 allows.
+Result<Response> FileResponse(const Request& request, const std::string& path, const std::string& content_type,
+                              const std::string& etag);
+
+}  // namespace ratchet::daemon
