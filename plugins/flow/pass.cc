@@ -16,7 +16,8 @@ Result<nlohmann::json> Pass::Run(const sdk::StepContext& context) const {
     std::filesystem::copy_file(context.inputs[i].path, target, failed);
     if (failed) return Fail(ErrorCode::kIo, "copy", context.inputs[i].name, failed.message());
     // A blob is read-only, and so would its copy be.
-    std::filesystem::permissions(target, std::filesystem::perms::owner_write, std::filesystem::perm_options::add, failed);
+    std::filesystem::permissions(target, std::filesystem::perms::owner_write, std::filesystem::perm_options::add,
+                                 failed);
   }
   return nlohmann::json::object();
 }

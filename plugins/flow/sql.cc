@@ -70,7 +70,8 @@ Result<Database> OpenInputs(const sdk::StepContext& context, InputSchemas& input
     const auto name = SchemaName(input.name);
     auto reader = lake::PackReader::Open({input.path});
     if (!reader)
-      return Fail(ErrorCode::kInvalid, "read input", input.name, reader.error().Message(), "flow.sql reads packs only.");
+      return Fail(ErrorCode::kInvalid, "read input", input.name, reader.error().Message(),
+                  "flow.sql reads packs only.");
     if (!inputs.emplace(name, (*reader)->schema()).second)
       return Fail(ErrorCode::kInvalid, "name input", input.name, "another input is read as " + name + " too");
     RATCHET_TRY(Attach(raw, input.path, name));

@@ -96,9 +96,9 @@ TEST_F(Flow, GivesTheSameBytesForTheSameQuery) {
 TEST_F(Flow, RefusesAllButReading) {
   AddParcels();
   for (const char* query :
-       {"DELETE FROM data_train.rows", "INSERT INTO data_train.rows(id) VALUES ('x') RETURNING id",
-        "CREATE TABLE t(x)", "ATTACH '/etc/passwd' AS p", "PRAGMA data_train.table_info(rows)",
-        "SELECT random() AS r", "SELECT load_extension('x') AS r", "SELECT 1 AS a; SELECT 2 AS b", "", "VACUUM"}) {
+       {"DELETE FROM data_train.rows", "INSERT INTO data_train.rows(id) VALUES ('x') RETURNING id", "CREATE TABLE t(x)",
+        "ATTACH '/etc/passwd' AS p", "PRAGMA data_train.table_info(rows)", "SELECT random() AS r",
+        "SELECT load_extension('x') AS r", "SELECT 1 AS a; SELECT 2 AS b", "", "VACUUM"}) {
     const auto refused = Query(query);
     ASSERT_FALSE(refused.has_value()) << query;
     EXPECT_EQ(refused.error().code, ErrorCode::kInvalid) << query;
