@@ -147,7 +147,10 @@ Json MakeStepFile(const StepInputs& inputs, const BlobStore& blobs) {
                {"params", ParamsPart(inputs)}, {"seed", work.seed}, {"data", DataPart(inputs)},
                {"inputs", InputsPart(inputs, blobs)}, {"metric", inputs.metric}, {"limits", LimitsPart(work.limits)},
                {"resume", inputs.resume ? Json(*inputs.resume) : Json()}};
-  if (const StepSpec* own = FindStep(*inputs.spec, name)) step["outputs"] = own->outputs;
+  if (const StepSpec* own = FindStep(*inputs.spec, name)) {
+    step["input_names"] = own->inputs;
+    step["outputs"] = own->outputs;
+  }
   if (name == "test") AddTestPart(step, inputs, blobs);
   step["sandbox"] = {{"data_dir", inputs.data_dir}, {"read", ReadablePaths(step)}, {"required", inputs.sandbox_required}};
   return step;
