@@ -83,6 +83,10 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
       R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{},)"
       R"("train":{"cache":true,"inputs":[],"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
       R"("recipe":"a.b","retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},)"
+      R"("test":{},"train":{"cache":true,"inputs":[],)"
+      R"("limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},"recipe":"a.b",)"
+      R"("retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
 }
 
 TEST(ParseSpec, TakesCommandsWithNumbersAsWords) {
@@ -168,6 +172,8 @@ const Fault kFaults[] = {
     {"new_rows: 5000", "schedule: '0 3 * *'", "retrain.schedule", 25, "five fields"},
     {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "above 0"},
     {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
+    {"new_rows: 5000", "schedule: '0 25 * * *'", "retrain.schedule", 25, "25"},
+    {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "a population stability index above 0"},
     {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
 };
 
@@ -189,6 +195,70 @@ TEST(ParseSpec, NamesPathLineAndWhatIsAllowedForEachFault) {
     ASSERT_FALSE(error.details.empty());
     EXPECT_THAT(error.details[0].detail, HasSubstr(fault.says));
   }
+}
+
+// One entry of data.expect, whose first line is line 5, and the fault in it.
+struct ExpectFault {
+  std::string entry, field;
+  int line;
+  std::string says;
+};
+
+const ExpectFault kExpectFaults[] = {
+    {"{columm: x, min: 0}", ".columm", 5, "did you mean 'column'?"},
+    {"{column: x, min: a}", ".min", 5, "must be a number"},
+    {"column: x\n      min: 0\n      missing_at_most: 1.5", ".missing_at_most", 7, "a share from 0 to 1"},
+    {"{column: x, matches: '(a'}", ".matches", 5, ""},
+    {"column: x\n      matches: ''", ".matches", 6, "1 to 1000 bytes"},
+    {"{column: x, type: intger}", ".type", 5, "integer, real, text or blob"},
+    {"{column: x, in: [99999999999999999999]}", "", 5, "'99999999999999999999' must fit 64 bits"},
+    {"{unique: []}", ".unique", 5, "a list of 1 to 16 columns"},
+    {"{unique: [a, a]}", ".unique", 5, "names column 'a' twice"},
+    {"unique: [a, b]\n      min: 3", ".min", 6, "make it an entry of its own"},
+    {"rows: 5", ".rows", 5, "a map with min, max or both"},
+    {"rows:\n        min: 10\n        max: 5", ".rows.max", 7, "must be at least min"},
+    {"rows: {minn: 10}", ".rows.minn", 5, "did you mean 'min'?"},
+    {"fresh: {column: ts}", ".fresh.within", 5, "is missing"},
+    {"fresh:\n        column: ts\n        within: soon", ".fresh.within", 7, "such as 90s, 30m, 12h or 2d"},
+    {"fresh: {within: 2d}", ".fresh.column", 5, "the column of times"},
+    {"like: previous", ".like", 5, "live version's training data"},
+    {"like: live\n      columns: [a]\n      psi_at_most: -1", ".psi_at_most", 7, "at least 0"},
+    {"{like: live, ks_at_most: 2}", ".ks_at_most", 5, "a distance from 0 to 1"},
+    {"~", "", 5, "must be a map such as"},
+    {"{}", "", 5, "must be a map such as"},
+    {"price", "", 5, "must be a map such as"},
+};
+
+TEST(ParseSpec, NamesPathAndLineOfEachFaultOfAnExpectation) {
+  for (const ExpectFault& fault : kExpectFaults) {
+    SCOPED_TRACE(fault.entry);
+    auto spec = ParseSpec("model: m\ntrain: {recipe: a.b}\ndata:\n  expect:\n    - " + fault.entry + "\n  dataset: d\n  target: t\n");
+    ASSERT_FALSE(spec);
+    EXPECT_EQ(spec.error().field, "data.expect[0]" + fault.field) << spec.error().Message();
+    EXPECT_EQ(spec.error().line, fault.line) << spec.error().Message();
+    EXPECT_THAT(spec.error().details[0].detail, HasSubstr(fault.says));
+  }
+}
+
+TEST(ParseSpec, TakesEveryFormOfExpectation) {
+  auto spec = ParseSpec(
+      "model: m\ntrain: {recipe: a.b}\ndata:\n  dataset: d\n  target: t\n  expect:\n"
+      "    - {column: x, min: 0, max: , type: real}\n    - {unique: [a, b]}\n    - {rows: {min: 100}}\n"
+      "    - {fresh: {column: ts, within: 2d}}\n    - {like: live, columns: [x], psi_at_most: 0.1}\n");
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->data.expect.dump(),
+            R"([{"column":"x","min":0,"type":"real"},{"unique":["a","b"]},{"rows":{"min":100}},)"
+            R"({"fresh":{"column":"ts","within":"2d"}},{"columns":["x"],"like":"live","psi_at_most":0.1}])");
+  EXPECT_TRUE(SpecFromJson(SpecToJson(*spec)));
+}
+
+TEST(ParseSpec, RefusesMoreExpectationsThanAreEvaluated) {
+  std::string text = "model: m\ntrain: {recipe: a.b}\ndata:\n  dataset: d\n  target: t\n  expect:\n";
+  for (int i = 0; i < 1001; ++i) text += "    - {rows: {min: 1}}\n";
+  auto spec = ParseSpec(text);
+  ASSERT_FALSE(spec);
+  EXPECT_EQ(spec.error().field, "data.expect");
+  EXPECT_THAT(spec.error().Message(), HasSubstr("at most 1000"));
 }
 
 TEST(ParseSpec, TellsEveryFaultAtOnce) {
