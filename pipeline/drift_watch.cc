@@ -17,9 +17,9 @@ namespace {
 using registry::Db;
 using registry::Json;
 
-constexpr int kNiceness = 10;                        // serving and the control loop come first
-constexpr std::chrono::milliseconds kPause{200};     // between looks, however many commits there are
-constexpr std::chrono::seconds kLongestWait{60};     // failures are tried again then
+constexpr int kNiceness = 10;                     // serving and the control loop come first
+constexpr std::chrono::milliseconds kPause{200};  // between looks, however many commits there are
+constexpr std::chrono::seconds kLongestWait{60};  // failures are tried again then
 constexpr std::int64_t kRetryAfterUs = 60'000'000;
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
@@ -46,10 +46,12 @@ std::vector<std::string> ColumnsToCompare(const Json& bundle, const lake::Manife
   for (const Json& input : bundle.value("/signature/inputs"_json_pointer, Json::array()))
     inputs.push_back(input.value("column", input.value("name", "")));
   const std::string target = bundle.value("target", "");
-  const bool reads_columns = std::ranges::any_of(inputs, [&](const auto& name) { return manifest.schema.Find(name) >= 0; });
+  const bool reads_columns =
+      std::ranges::any_of(inputs, [&](const auto& name) { return manifest.schema.Find(name) >= 0; });
   std::vector<std::string> columns;
   for (const lake::Column& column : manifest.schema.columns) {
-    const bool is_input = reads_columns ? std::ranges::count(inputs, column.name) > 0 : column.name != manifest.split.key;
+    const bool is_input =
+        reads_columns ? std::ranges::count(inputs, column.name) > 0 : column.name != manifest.split.key;
     if (is_input || column.name == target) columns.push_back(column.name);
   }
   return columns;
@@ -112,7 +114,8 @@ void DriftWatch::Look(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     if (!done) spdlog::error("drift of pipeline {}: {}", due.pipeline, done.error().Message());
     if (!done || !*report)
-      passed_over_[due.pipeline] = {due.dataset_version, due.live, done ? kNever : clock_.MonotonicUs() + kRetryAfterUs};
+      passed_over_[due.pipeline] = {due.dataset_version, due.live,
+                                    done ? kNever : clock_.MonotonicUs() + kRetryAfterUs};
   }
 }
 
@@ -122,7 +125,8 @@ bool DriftWatch::IsPassedOver(const registry::DriftDue& due) const {
          known->second.live == due.live && clock_.MonotonicUs() < known->second.retry_at_us;
 }
 
-Result<std::optional<registry::DriftReport>> DriftWatch::Compare(const registry::DriftDue& due, const std::stop_token& stop) {
+Result<std::optional<registry::DriftReport>> DriftWatch::Compare(const registry::DriftDue& due,
+                                                                 const std::stop_token& stop) {
   RATCHET_ASSIGN(const std::string text, blobs_.Read(due.dataset_manifest));
   RATCHET_ASSIGN(const lake::Manifest manifest, lake::ManifestFromJson(text));
   const Sides sides = SidesOf(manifest, due.trained_on);
@@ -131,8 +135,11 @@ Result<std::optional<registry::DriftReport>> DriftWatch::Compare(const registry:
   RATCHET_ASSIGN(const lake::Summary now, summaries_.Of(sides.now, stop));
   lake::Drift drift = lake::CompareSummaries(before, now, ColumnsToCompare(due.bundle, manifest));
   const double worst = drift.worst < 0 ? 0 : drift.columns[static_cast<size_t>(drift.worst)].psi;
-  return registry::DriftReport{.dataset_version = due.dataset_version, .live = due.live, .worst = worst,
-                               .report = ReportOf(std::move(drift), before.rows, now.rows), .at = clock_.WallUs()};
+  return registry::DriftReport{.dataset_version = due.dataset_version,
+                               .live = due.live,
+                               .worst = worst,
+                               .report = ReportOf(std::move(drift), before.rows, now.rows),
+                               .at = clock_.WallUs()};
 }
 
 }  // namespace ratchet::pipeline

@@ -33,7 +33,8 @@ inline constexpr std::size_t kDriftColumnsKept = 100;  // of one report, those t
 class DriftWatch {
  public:
   // `folder`: where summaries are kept; made when it is needed.
-  DriftWatch(registry::Store& store, const registry::BlobStore& blobs, Files& files, const Clock& clock, std::string folder)
+  DriftWatch(registry::Store& store, const registry::BlobStore& blobs, Files& files, const Clock& clock,
+             std::string folder)
       : store_(store), blobs_(blobs), clock_(clock), summaries_(files, blobs, std::move(folder)) {}
   ~DriftWatch() { Stop(); }
   DriftWatch(const DriftWatch&) = delete;

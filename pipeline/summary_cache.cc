@@ -71,7 +71,8 @@ void SummaryCache::Keep(const std::string& key, const lake::Summary& summary) {
 void SummaryCache::DropOldest() {
   std::vector<std::pair<fs::file_time_type, std::string>> kept;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder_, ignored)) kept.emplace_back(entry.last_write_time(ignored), entry.path());
+  for (const auto& entry : fs::directory_iterator(folder_, ignored))
+    kept.emplace_back(entry.last_write_time(ignored), entry.path());
   if (kept.size() <= kSummariesKept) return;
   std::ranges::sort(kept);
   for (size_t i = 0; i + kSummariesKept < kept.size(); ++i) (void)files_.RemoveAll(kept[i].second);

@@ -15,8 +15,8 @@ namespace ratchet::pipeline {
 inline constexpr std::size_t kSummariesKept = 64;
 
 // Summaries of lists of packs that grow at their end, as a dataset's do. Kept as files `FOLDER/<digest>.json`, not in
-// memory: one may take some 60 MB there. The files are a cache: any may be lost, a damaged one is made again, and beyond
-// kSummariesKept the one that was used longest ago goes. One thread.
+// memory: one may take some 60 MB there. The files are a cache: any may be lost, a damaged one is made again, and
+// beyond kSummariesKept the one that was used longest ago goes. One thread.
 class SummaryCache {
  public:
   SummaryCache(Files& files, const registry::BlobStore& blobs, std::string folder)

@@ -62,9 +62,13 @@ class DriftWatchTest : public testing::Test {
 
   void Apply(const std::string& pipeline = "sorter", Json retrain = {{"drift", 0.2}}) {
     auto applied = store_->Write([&](Db& db) {
-      return registry::ApplyPipeline(db, 1, "t", {.name = pipeline, .model = pipeline, .dataset = "parcels",
-                                                  .spec_text = retrain.dump(), .spec = {{"retrain", retrain}},
-                                                  .files = Json::object()});
+      return registry::ApplyPipeline(db, 1, "t",
+                                     {.name = pipeline,
+                                      .model = pipeline,
+                                      .dataset = "parcels",
+                                      .spec_text = retrain.dump(),
+                                      .spec = {{"retrain", retrain}},
+                                      .files = Json::object()});
     });
     ASSERT_TRUE(applied) << applied.error().Message();
   }
@@ -84,8 +88,12 @@ class DriftWatchTest : public testing::Test {
     const lake::SplitRows rows = lake::RowsOf(next);
     auto pushed = store_->Write([&](Db& db) -> Status {
       RATCHET_TRY(registry::EnsureDataset(db, 1, "parcels", Json{{"key", "id"}}));
-      RATCHET_TRY(registry::AddDatasetVersion(db, {.dataset = "parcels", .version = next.version, .manifest = *sha256,
-                                                   .rows = {rows.train, rows.validation, 0}, .added = {like.rows, 300, 0}},
+      RATCHET_TRY(registry::AddDatasetVersion(db,
+                                              {.dataset = "parcels",
+                                               .version = next.version,
+                                               .manifest = *sha256,
+                                               .rows = {rows.train, rows.validation, 0},
+                                               .added = {like.rows, 300, 0}},
                                               Json::array()));
       return {};
     });
@@ -95,17 +103,30 @@ class DriftWatchTest : public testing::Test {
   // A model trained on the dataset's latest version serves.
   void GoLive(const std::string& model = "sorter", std::vector<std::string> inputs = {"price", "weight"}) {
     Json bundle = {{"target", "label"}, {"signature", {{"inputs", Json::array()}}}};
-    for (const std::string& input : inputs) bundle["signature"]["inputs"].push_back({{"name", input}, {"column", input}});
+    for (const std::string& input : inputs)
+      bundle["signature"]["inputs"].push_back({{"name", input}, {"column", input}});
     auto live = store_->Write([&](Db& db) -> Status {
-      RATCHET_ASSIGN(auto run, registry::CreateRun(db, 3, {.pipeline = model, .reason = Json::object(),
-                                                           .overrides = Json::object(), .spec = Json::object()}));
-      RATCHET_ASSIGN(auto version, registry::CreateVersion(db, 4, {.model = model, .metric = "accuracy", .run = run.id,
-                                                                   .bundle = std::string(64, 'b'), .bundle_bytes = 1,
-                                                                   .manifest = bundle, .recipe = "a.b", .dataset = "parcels",
-                                                                   .dataset_version = manifest_.version}));
-      RATCHET_ASSIGN(auto release, registry::BeginRelease(db, 5, {.model = model, .to = version.version,
-                                                                  .kind = registry::ReleaseKind::kForce, .actor = "t",
-                                                                  .reason = "r"}));
+      RATCHET_ASSIGN(
+          auto run,
+          registry::CreateRun(
+              db, 3,
+              {.pipeline = model, .reason = Json::object(), .overrides = Json::object(), .spec = Json::object()}));
+      RATCHET_ASSIGN(auto version, registry::CreateVersion(db, 4,
+                                                           {.model = model,
+                                                            .metric = "accuracy",
+                                                            .run = run.id,
+                                                            .bundle = std::string(64, 'b'),
+                                                            .bundle_bytes = 1,
+                                                            .manifest = bundle,
+                                                            .recipe = "a.b",
+                                                            .dataset = "parcels",
+                                                            .dataset_version = manifest_.version}));
+      RATCHET_ASSIGN(auto release, registry::BeginRelease(db, 5,
+                                                          {.model = model,
+                                                           .to = version.version,
+                                                           .kind = registry::ReleaseKind::kForce,
+                                                           .actor = "t",
+                                                           .reason = "r"}));
       RATCHET_TRY(registry::CommitRelease(db, 6, release.id));
       return {};
     });
@@ -113,9 +134,8 @@ class DriftWatchTest : public testing::Test {
   }
 
   std::optional<registry::DriftReport> Found(const std::string& pipeline = "sorter") {
-    auto found = store_->Read([&](Db& db) -> Result<std::optional<registry::DriftReport>> {
-      return registry::FindDrift(db, pipeline);
-    });
+    auto found = store_->Read(
+        [&](Db& db) -> Result<std::optional<registry::DriftReport>> { return registry::FindDrift(db, pipeline); });
     EXPECT_TRUE(found) << found.error().Message();
     return found.value_or(std::nullopt);
   }
@@ -167,8 +187,8 @@ class DriftWatchTest : public testing::Test {
     ASSERT_TRUE(pack) << pack.error().Message();
     for (int i = 0; i < like.rows; ++i) {
       const double spread = (i * 37 % 1000) / 10.0;  // the same spread, whatever the number of rows is
-      ASSERT_TRUE((*pack)->Add({next_id_++, spread + like.price_off, spread * 2 + like.weight_off, spread + like.unread_off,
-                                i % 2 == 0 ? like.label : std::string("b")}));
+      ASSERT_TRUE((*pack)->Add({next_id_++, spread + like.price_off, spread * 2 + like.weight_off,
+                                spread + like.unread_off, i % 2 == 0 ? like.label : std::string("b")}));
     }
     ASSERT_TRUE((*pack)->Finish());
     auto sha256 = blobs_.Adopt(path);
@@ -314,7 +334,8 @@ TEST_F(DriftWatchTest, MakesADamagedSummaryAgain) {
   watch_->Look();
   const auto first = Found();
   ASSERT_TRUE(first);
-  for (const auto& file : std::filesystem::directory_iterator(folder_ + "/summaries")) std::ofstream(file.path()) << "{";
+  for (const auto& file : std::filesystem::directory_iterator(folder_ + "/summaries"))
+    std::ofstream(file.path()) << "{";
   GoLive();  // its rows begin with those whose summary is damaged
   Push({.price_off = 40});
   watch_->Look();
