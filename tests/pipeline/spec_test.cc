@@ -80,10 +80,9 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
   EXPECT_EQ(
       SpecToJson(*spec).dump(),
       R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95},)"
-      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},)"
-      R"("test":{},"train":{"cache":true,"inputs":[],)"
-      R"("limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},"recipe":"a.b",)"
-      R"("retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{},)"
+      R"("train":{"cache":true,"inputs":[],"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
+      R"("recipe":"a.b","retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
 }
 
 TEST(ParseSpec, TakesCommandsWithNumbersAsWords) {
@@ -166,8 +165,8 @@ const Fault kFaults[] = {
     {"strategy: immediate", "watch: {}", "release.watch", 23, "not available in this version"},
     {"approval: auto", "approval: manual", "release.approval", 23, "not available in this version"},
     {"new_rows: 5000", "new_rows: 0", "retrain.new_rows", 25, "a whole number from 1"},
-    {"new_rows: 5000", "schedule: '0 25 * * *'", "retrain.schedule", 25, "25"},
-    {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "a population stability index above 0"},
+    {"new_rows: 5000", "schedule: '0 3 * *'", "retrain.schedule", 25, "five fields"},
+    {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "above 0"},
     {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
 };
 
@@ -488,6 +487,61 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   EXPECT_TRUE(
       CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
   EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
+}
+
+// What is said of the first fault at this path; empty where there is none.
+std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
+  if (spec) return "";
+  for (const FieldError& fault : spec.error().details)
+    if (fault.field == path) return fault.detail;
+  return "no fault there, but: " + spec.error().details.front().field + " " + spec.error().details.front().detail;
+}
+
+Result<Spec> WithSteps(const std::string& steps, const std::string& train = "command: [t]") {
+  return ParseSpec("model: m\ndata: {dataset: d, target: t}\nsteps:\n" + steps + "train: {" + train + "}\n");
+}
+
+TEST(SpecSteps, ComeAfterThoseTheyNeed) {
+  auto spec = WithSteps("  z: {command: [a], outputs: [x]}\n  a: {command: [b], inputs: [z.x, data.train]}\n  b: {command: [c], needs: [a]}\n");
+  ASSERT_TRUE(spec) << FaultAt(spec, "");
+  ASSERT_EQ(spec->steps.size(), 3u);
+  EXPECT_EQ(spec->steps[0].name, "z");
+  EXPECT_EQ(spec->steps[1].name, "a");
+  EXPECT_EQ(spec->steps[2].name, "b");
+  auto again = SpecFromJson(SpecToJson(*spec));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(SpecToJson(*again), SpecToJson(*spec));
+}
+
+TEST(SpecSteps, RefuseWhatCannotRun) {
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [b]}\n  b: {command: [x], needs: [a]}\n"), "steps.a").find("a needs b needs a"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [joni]}\n  join: {command: [x]}\n"), "steps.a.needs[0]").find("did you mean 'join'"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n"), "steps.a.outputs[0]").find("read by nothing"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [b.o]}\n"), "steps.a.inputs[0]").find("which there is not"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [data.holdout]}\n"), "steps.a.inputs[0]").find("gate alone"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  train: {command: [x]}\n"), "steps.train").find("built-in"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: ['../o']}\n"), "steps.a.outputs[0]").find("file name"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {recipe: flow.pass, command: [x]}\n"), "steps.a.command").find("keep one"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n", "recipe: a.b, inputs: [a.o]"), "train.inputs").find("for a command"), std::string::npos);
+}
+
+TEST(SpecSchedule, IsOfOneOrTwoForms) {
+  auto with = [](const std::string& retrain) { return ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x]}\nretrain: {" + retrain + "}\n"); };
+  auto plain = with("schedule: '0 3 * * *'");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->retrain.zone, "UTC");
+  auto zoned = with("schedule: {cron: '0 3 * * *', zone: Europe/Berlin}");
+  ASSERT_TRUE(zoned);
+  EXPECT_EQ(zoned->retrain.zone, "Europe/Berlin");
+  EXPECT_EQ(SpecToJson(*SpecFromJson(SpecToJson(*zoned))), SpecToJson(*zoned));
+  EXPECT_FALSE(with("schedule: '0 25 * * *'"));
+  EXPECT_FALSE(with("schedule: {cron: '0 3 * * *', zone: Europe/Berlinn}"));
+  EXPECT_FALSE(with("drift: 0"));
+}
+
+TEST(SpecRetry, NamesClasses) {
+  auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x], retry: {on: [timout]}}\n");
+  EXPECT_NE(FaultAt(spec, "train.retry.on[0]").find("did you mean 'timeout'"), std::string::npos);
 }
 
 }  // namespace
