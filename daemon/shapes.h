@@ -4,12 +4,14 @@
 
 #include "daemon/api.h"
 #include "registry/models.h"
+#include "registry/pipelines.h"
 #include "registry/records.h"
 
 // The registry's records as the JSON of docs/formats.md, "Control plane HTTP: shapes".
 namespace ratchet::daemon {
 
 Json PipelineJson(const registry::Pipeline& pipeline);
+Json DriftJson(const registry::DriftReport& drift);
 // `progress`: of the run's running attempt, for its step; null for the others.
 Json RunJson(const registry::Run& run, const std::string& data_dir);
 Json DatasetJson(const registry::Dataset& dataset);
