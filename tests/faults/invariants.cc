@@ -155,7 +155,7 @@ Found CheckGraph(Db& db) {
                          "SELECT run || '/' || step FROM attempts WHERE state = 'running' GROUP BY run, step HAVING count(*) > 1"))
     return found;
   if (auto found = NoRow(db, "a pipeline has two runs under way",
-                         "SELECT pipeline FROM runs WHERE state = 'running' GROUP BY pipeline HAVING count(*) > 1"))
+                         "SELECT pipeline FROM runs WHERE state = 'running' AND cancel_asked = 0 GROUP BY pipeline HAVING count(*) > 1"))
     return found;
   return NoRow(db, "a run that has ended has an open step",
                "SELECT s.run || '/' || s.name FROM steps s JOIN runs r ON r.id = s.run WHERE r.state NOT IN ('queued',"

@@ -71,6 +71,7 @@ Result<std::string> SimulatedDaemon::Put(const std::string& bytes) {
 
 bool SimulatedUser::Apply(const std::string& pipeline, const std::string& spec_text) {
   auto spec = pipeline::ParseSpec(spec_text);
+  if (!spec) std::fprintf(stderr, "%s %s\n", spec.error().Message().c_str(), spec.error().details.empty() ? "" : spec.error().details[0].detail.c_str());
   RATCHET_CHECK(spec);
   auto applied = daemon_.Write([&](Db& db) {
     return registry::ApplyPipeline(db, clock_.WallUs(), "user", {.name = pipeline, .model = spec->model, .dataset = spec->data.dataset,

@@ -61,7 +61,10 @@ Status SimulatedProcesses::Start(const StepRef& ref) {
         (other.where == Where::kRunning || other.where == Where::kHanded))
       Violate("attempt " + ref.id + " was started while " + id + " runs");
   Process process{.folder = ref.folder, .step = Json::parse(std::ifstream(ref.folder + "/step.json"), nullptr, false)};
-  if (!process.step.is_object()) Violate("attempt " + ref.id + " was started without a readable step.json");
+  if (!process.step.is_object()) {
+    Violate("attempt " + ref.id + " was started without a readable step.json");
+    return Fail(ErrorCode::kCorrupt, "start", ref.id, "no step.json");
+  }
   if (!Ready(ref.host)) return Fail(ErrorCode::kUnavailable, "start", ref.id, "the fork server is down");
   if (troubles_.starts_stall && chance_.OneIn(20)) return Fail(ErrorCode::kUnavailable, "start", ref.id, "it would not");
   process.starts_us = clock_.MonotonicUs() + (troubles_.starts_stall && chance_.OneIn(5) ? chance_.Below(3 * kSecondUs) : 0);

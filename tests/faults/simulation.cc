@@ -38,9 +38,9 @@ Simulation::Simulation(std::uint64_t seed) : chance_(seed) {
 // Another seed makes another revision; few of them, so that the cache is hit.
 std::string Simulation::SpecText(const std::string& pipeline) {
   const std::string seed = "seed: " + std::to_string(chance_.Below(3));
-  const std::string retry = "retry: {on: [signal, timeout, out_of_memory, internal], delay: 1s, max_delay: 20s}";
+  const std::string retry = "retry: {on: [signal, timeout, out_of_memory, internal], delay: 1, max_delay: 20}";
   if (pipeline == "graph")
-    return Common(pipeline, "command: [train], inputs: [left.l, right.r], " + seed + ", " + retry) +
+    return Common(pipeline, "command: [train], inputs: [left.l, right.r, alone.a], " + seed + ", " + retry) +
            "steps:\n  join: {command: [join], inputs: [data.train], outputs: [rows], " + retry + "}\n"
            "  left: {command: [left], inputs: [join.rows], outputs: [l], " + retry + "}\n"
            "  right: {command: [right], inputs: [join.rows], outputs: [r], cache: false, " + seed + "}\n"
