@@ -35,9 +35,8 @@ std::string_view ErrorClassName(ErrorClass error_class) {
 }
 
 std::optional<ErrorClass> ParseErrorClass(std::string_view name) {
-  for (const auto one :
-       {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota, ErrorClass::kSignal,
-        ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
+  for (const auto one : {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota,
+                         ErrorClass::kSignal, ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
     if (ErrorClassName(one) == name) return one;
   return std::nullopt;
 }

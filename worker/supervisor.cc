@@ -290,7 +290,8 @@ void Supervisor::WriteCommandResult() {
   auto outcome = JudgeCommand();
   if (outcome && progress_ != nullptr && !progress_->last_metrics().empty())
     (*outcome)["metrics"] = progress_->last_metrics();
-  if (!outcome) log_.Write(fmt::format("{}: {}\n", ErrorClassName(outcome.error().error_class), outcome.error().message));
+  if (!outcome)
+    log_.Write(fmt::format("{}: {}\n", ErrorClassName(outcome.error().error_class), outcome.error().message));
   if (const auto written = WriteResult(folder_, outcome, ResultSync::kContent); !written) {
     watch_->Condemn(FromError(written.error()));
     spdlog::error("{}", written.error().Message());

@@ -27,6 +27,23 @@ bool IsAtRest(SimulatedDaemon& daemon) {
   return quiet && *quiet;
 }
 
+// What is left to do, for whoever looks into a seed.
+std::string DescribeOpen(SimulatedDaemon& daemon, const SimulatedClock& clock) {
+  Outside outside;
+  auto text = daemon.Read([&](Db& db) -> Result<std::string> {
+    std::string found = "now " + std::to_string(clock.WallUs());
+    SQLite::Statement& rows = db.Prepare(
+        "SELECT r.id || ' of ' || r.pipeline || ', ' || r.state || ', paused ' || p.paused || ', begun ' || coalesce(r.started_at, 0) ||"
+        " coalesce((SELECT group_concat(s.name || ' ' || s.state || ' ' || coalesce((SELECT group_concat(a.number || a.state ||"
+        " coalesce(a.ended_at, 0)) FROM attempts a WHERE a.run = s.run AND a.step = s.name), '')) FROM steps s WHERE s.run = r.id AND"
+        " s.state IN ('pending', 'running') AND s.blocked = 0), '') FROM runs r JOIN pipelines p ON p.name = r.pipeline WHERE r.state IN"
+        " ('queued', 'running')");
+    while (rows.executeStep()) found += "; run " + rows.getColumn(0).getString();
+    return found;
+  });
+  return text.value_or("");
+}
+
 }  // namespace
 
 Simulation::Simulation(std::uint64_t seed) : chance_(seed) {
@@ -172,7 +189,7 @@ Found Simulation::Rest() {
     Pass(wake_us);
   }
   auto found = CheckAtRest(daemon_.scene(acknowledged_));
-  return "not at rest after " + std::to_string(kRestTicks) + " ticks without faults" + (found ? ": " + *found : "");
+  return "not at rest after " + std::to_string(kRestTicks) + " ticks without faults" + (found ? ": " + *found : "") + " (" + DescribeOpen(daemon_, clock_) + ")";
 }
 
 Found Simulation::Run() {
