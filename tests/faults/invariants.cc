@@ -202,12 +202,12 @@ Found CheckBlobs(Db& db, const std::string& folder) {
 }
 
 // Nothing that ran to its end is thrown away.
-Found CheckWork(Db& db, const SimulatedProcesses& processes) {
+Found CheckWork(Db& db, const SimulatedProcesses& processes, bool disk_failed) {
   const Table attempts = Select(db, "SELECT run || '/' || step || '-' || number, state || ': ' || coalesce(error_json, '') FROM attempts");
   for (const auto& [id, state] : attempts) {
     const bool took = state.starts_with("succeeded");
     if (took && !processes.MadeResult(id)) return "attempt " + id + " succeeded without a good result";
-    if (!took && processes.MadeResult(id)) return "attempt " + id + " ran to a good end and was not taken in: " + state;
+    if (!took && !disk_failed && processes.MadeResult(id)) return "attempt " + id + " ran to a good end and was not taken in: " + state;
   }
   return std::nullopt;
 }
@@ -274,7 +274,7 @@ Found CheckAtRest(const Scene& scene) {
   return InOneView(scene, [&](Db& db) -> Found {
     if (auto found = CheckEnds(db)) return found;
     if (auto found = CheckBlobs(db, scene.blobs)) return found;
-    return CheckWork(db, scene.processes);
+    return CheckWork(db, scene.processes, scene.disk_failed);
   });
 }
 

@@ -31,6 +31,7 @@ struct Scene {
   std::string blobs;  // folder
   const Acknowledged& acknowledged;
   const SimulatedProcesses& processes;
+  bool disk_failed = false;  // not just full: what a step made may be unreadable, and then its attempt fails
 };
 
 // Holds at every moment at which no write is under way. The first violation, in words.
