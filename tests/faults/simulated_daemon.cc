@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/log.h"
 #include "pipeline/graph.h"
 #include "registry/datasets.h"
 #include "registry/models.h"
@@ -38,7 +39,7 @@ bool SimulatedDaemon::Start() {
   Faults().armed = true;
   auto store = registry::Store::Open(folder_ + "/registry.db", clock_);
   Faults().armed = false;
-  if (!store) return false;
+  if (!store) return spdlog::info("{}", store.error().Message()), false;
   store_ = std::move(*store);
   orchestrator_ = std::make_unique<pipeline::Orchestrator>(*store_, blobs_, files_, processes_, replicas_, clock_,
                                                            pipeline::OrchestratorOptions{.data_dir = folder_, .cpus = 3});
@@ -71,7 +72,6 @@ Result<std::string> SimulatedDaemon::Put(const std::string& bytes) {
 
 bool SimulatedUser::Apply(const std::string& pipeline, const std::string& spec_text) {
   auto spec = pipeline::ParseSpec(spec_text);
-  if (!spec) std::fprintf(stderr, "%s %s\n", spec.error().Message().c_str(), spec.error().details.empty() ? "" : spec.error().details[0].detail.c_str());
   RATCHET_CHECK(spec);
   auto applied = daemon_.Write([&](Db& db) {
     return registry::ApplyPipeline(db, clock_.WallUs(), "user", {.name = pipeline, .model = spec->model, .dataset = spec->data.dataset,

@@ -62,7 +62,7 @@ TEST_F(RunsTest, RetryGoesBackToTheTestWhenTheReleaseFailed) {
   registry::Run run = StartRunNow();
   auto retried = store_->Write([&](Db& db) -> Result<registry::Run> {
     RATCHET_TRY(StartRun(db, 5, run.id));
-    for (const char* step : kStepNames) {
+    for (const char* step : kChain) {
       RATCHET_TRY(MoveStep(db, 5, run.id, step, StepState::kRunning));
       RATCHET_TRY(MoveStep(db, 6, run.id, step, std::string_view(step) == "release" ? StepState::kFailed : StepState::kSucceeded));
     }
