@@ -78,7 +78,7 @@ bool SimulatedUser::Apply(const std::string& pipeline, const std::string& spec_t
                                                                  .spec_text = spec_text, .spec = pipeline::SpecToJson(*spec),
                                                                  .files = Json::object()});
   });
-  if (!applied) return false;
+  if (!applied) return spdlog::info("{}", applied.error().Message()), false;
   acknowledged_.revisions[pipeline + "@" + std::to_string(applied->pipeline.revision)] = spec_text;
   return true;
 }
