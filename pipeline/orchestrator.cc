@@ -52,7 +52,7 @@ void Orchestrator::FollowReleases() {
     LoadState state = serving_.Loaded(release.model, release.to);
     if (state.kind == LoadState::Kind::kNoReplica)
       state.kind = options_.needs_replica ? LoadState::Kind::kLoading : LoadState::Kind::kReady;
-    if (state.kind == LoadState::Kind::kLoading && now_us_ - release.created_at > options_.load_timeout_us)
+    if (state.kind == LoadState::Kind::kLoading && IsOver(release.created_at, options_.load_timeout_us, now_us_))
       state = {LoadState::Kind::kFailed, "no replica had it ready in " +
                                              std::to_string(options_.load_timeout_us / 1'000'000) + " s"};
     Status done;

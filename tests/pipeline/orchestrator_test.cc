@@ -361,6 +361,27 @@ TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoad) {
   EXPECT_FALSE(Live());
 }
 
+TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoadThoughTheClockWentBack) {
+  serving_.state = {LoadState::Kind::kLoading, ""};
+  std::int64_t id = Submit();
+  Ticks();
+  ASSERT_EQ(Read(id).FindStep("release")->state, StepState::kRunning);
+  clock_.AdvanceUs(-86'400'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kFailed);
+  EXPECT_FALSE(Live());
+}
+
+TEST_F(OrchestratorTest, TakesATestInWhoseStepFileThePowerTook) {
+  executor_.script["test"] = FakeExecutor::Play::kHang;
+  std::int64_t id = Submit();
+  Ticks();
+  executor_.Finish("1/test-1", folder_ + "/runs/1/test-1");
+  std::ofstream(folder_ + "/runs/1/test-1/step.json", std::ios::trunc).close();
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted") << Read(id).summary;
+}
+
 TEST_F(OrchestratorTest, ARunEndsOnceTheReplicasConfirmButDoesNotWaitForEver) {
   serving_.confirmed = false;
   std::int64_t id = Submit();
