@@ -17,6 +17,18 @@
 
 namespace ratchet::registry {
 
+// The steps of a run that has none but the built-in ones.
+inline constexpr const char* kStepNames[] = {"validate", "train", "test", "gate", "release"};
+inline std::vector<StepInput> PlainSteps() {
+  std::vector<StepInput> steps;
+  for (const char* name : kStepNames) {
+    StepInput step{.name = name, .kind = name, .needs = {}, .params = {}};
+    if (!steps.empty()) step.needs = {steps.back().name};
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
 // A real registry in a folder of its own, with the shortest way to the rows that tests start from.
 class RegistryTest : public testing::Test {
  protected:
@@ -59,7 +71,7 @@ class RegistryTest : public testing::Test {
   registry::Run StartRunNow(const std::string& pipeline = "sorter") {
     auto run = store_->Write([&](Db& db) {
       return CreateRun(db, 3, {.pipeline = pipeline, .reason = {{"kind", "manual"}, {"detail", ""}},
-                               .overrides = Json::object(), .spec = Json::object()});
+                               .overrides = Json::object(), .spec = Json::object(), .steps = PlainSteps()});
     });
     EXPECT_TRUE(run) << run.error().Message();
     return run.value_or(registry::Run{});
