@@ -47,6 +47,7 @@ class Daemon {
     RATCHET_TRY(OpenDataDirectory());
     RATCHET_TRY(CheckServeAddress());
     RATCHET_ASSIGN(store_, registry::Store::Open(data_ + "/registry.db", clock_));
+    RATCHET_TRY(metrics_.StartFromNow(*store_));
     blobs_.emplace(files_, data_ + "/blobs/sha256");
     worker_.emplace(pipeline::ForkServerOptions{.program = settings_.worker_program,
                                                 .plugins = settings_.plugins,

@@ -12,8 +12,9 @@ namespace ratchet::daemon {
 
 Json PipelineJson(const registry::Pipeline& pipeline);
 Json DriftJson(const registry::DriftReport& drift);
-// `progress`: of the run's running attempt, for its step; null for the others.
-Json RunJson(const registry::Run& run, const std::string& data_dir);
+// Whose `progress` is read from the step folders: a list has it of running steps only, as each costs a file.
+enum class ProgressOf { kRunningSteps, kAllSteps };
+Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which = ProgressOf::kRunningSteps);
 Json DatasetJson(const registry::Dataset& dataset);
 Json DatasetVersionJson(const registry::DatasetVersion& version);
 Json ModelJson(const registry::Model& model);
