@@ -190,18 +190,20 @@ bool Orchestrator::Perform(Context& at, const EndRun& action) {
   const Run& run = at.run();
   RunState state = action.state;
   std::string outcome = action.outcome;
-  if (outcome == "cancelled" && WentLive(run)) {
-    state = RunState::kSucceeded;  // the cancellation came too late
+  std::optional<Json> error = action.error;
+  if ((outcome == "cancelled" || outcome == "failed") && WentLive(run)) {
+    state = RunState::kSucceeded;  // the cancellation came too late, or the deadline too early
     outcome = "promoted";
+    error.reset();
   }
   std::string summary = SummaryOf(run, outcome);
   if (outcome == "reproduced") outcome = CompareReproduction(run, summary);
-  if (state == RunState::kFailed && action.error) summary = action.error->value("message", summary);
+  if (state == RunState::kFailed && error) summary = error->value("message", summary);
   Status ended = store_.Write([&](Db& db) -> Status {
     if (auto release = registry::ReleaseOfRun(db, run.id); release && !release->ended_at)
       RATCHET_TRY(registry::AbortRelease(db, now_us_, release->id, "the run was " + outcome));
     RATCHET_TRY(CloseSteps(db, now_us_, run.id, outcome));
-    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = action.error});
+    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = error});
   });
   if (!ended) return Postpone(run, ended.error());
   spdlog::info("run {} of {}: {}. {}", run.id, run.pipeline, outcome, summary);

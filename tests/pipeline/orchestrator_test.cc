@@ -302,6 +302,19 @@ TEST_F(OrchestratorTest, ACancellationThatComesTooLateLeavesTheRunPromoted) {
   EXPECT_EQ(Live(), 1);
 }
 
+TEST_F(OrchestratorTest, ADeadlineThatPassesOnceTheVersionIsLiveLeavesTheRunPromoted) {
+  Apply(std::string(kSpec) + "run: {deadline: 60s}\n");
+  serving_.confirmed = false;
+  std::int64_t id = Submit();
+  Ticks(8);
+  ASSERT_EQ(Live(), 1);
+  ASSERT_EQ(Read(id).state, RunState::kRunning);
+  clock_.AdvanceUs(61'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+  EXPECT_FALSE(Read(id).error);
+}
+
 TEST_F(OrchestratorTest, ARetriedRunWaitsForAYoungerOneOfItsPipeline) {
   executor_.script["train"] = FakeExecutor::Play::kUserError;
   std::int64_t first = Submit();
