@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { kDataset, logOf, previewRow, problem, world } from './fake_data.mjs';
+import { kDataset, logOf, previewRow, problem, timelineOf, trialsOf, world } from './fake_data.mjs';
 
 const kHere = path.dirname(fileURLToPath(import.meta.url));
 export const kDist = process.env.RATCHET_UI_DIST ?? path.join(kHere, '../../web/dist');
@@ -146,9 +146,14 @@ export class FakeApi {
     if (kind === 'status') return at.status();
     if (name === undefined) return this.list(kind, query);
     if (kind === 'pipelines') return part === undefined ? at.pipelines.find((entry) => entry.name === name) : undefined;
-    if (kind === 'runs') return part === undefined ? at.runs.find((entry) => entry.id === Number(name)) : undefined;
+    if (kind === 'runs') return this.readRun(at.runs.find((entry) => entry.id === Number(name)), part);
     if (kind === 'datasets') return this.readDataset(name, part, Number(version), last, query);
     return kind === 'models' ? this.readModel(name, part, version, last, query) : undefined;
+  }
+
+  readRun(run, part) {
+    if (!run || part === undefined) return run;
+    return { timeline: timelineOf, trials: trialsOf }[part]?.(run);
   }
 
   list(kind, query) {
@@ -184,6 +189,9 @@ export class FakeApi {
       this.world.runs.unshift(run);
       this.emit('run.created', { run: run.id, pipeline: name });
       return { status: 201, body: run };
+    }
+    if (kind === 'pipelines' && ['pause', 'resume'].includes(action)) {
+      return Object.assign(this.world.pipelines.find((entry) => entry.name === name), { state: action === 'pause' ? 'paused' : 'active' });
     }
     const run = kind === 'runs' ? this.world.runs.find((entry) => entry.id === Number(name)) : undefined;
     if (!run) return undefined;

@@ -60,7 +60,8 @@ function chain(start, seconds, end, state, error) {
   let at = start;
   let over = false;
   return names.map((name, index) => {
-    if (over) return { name, state: state === 'running' ? 'pending' : 'skipped', started_at: null, ended_at: null, attempts: [], progress: null };
+    const graph = { kind: name, needs: index ? [names[index - 1]] : [], params: null, ready_at: at, cached_from: null, outputs: {} };
+    if (over) return { ...graph, name, state: state === 'running' ? 'pending' : 'skipped', started_at: null, ended_at: null, attempts: [], progress: null };
     const started_at = at;
     const last = name === end;
     const running = last && state === 'running';
@@ -68,7 +69,7 @@ function chain(start, seconds, end, state, error) {
     over = last;
     const ended_at = running ? null : at;
     const now = last ? state : 'succeeded';
-    return { name, state: now, started_at, ended_at, attempts: [attempt(1, now, started_at, ended_at, last ? error ?? null : null)], progress: null };
+    return { ...graph, name, state: now, started_at, ended_at, attempts: [attempt(1, now, started_at, ended_at, last ? error ?? null : null)], progress: null };
   });
 }
 
@@ -137,6 +138,8 @@ function runs() {
     overrides: { 'train.params.learning_rate': 0.3 }, summary: 'v9 is worse than live v8 by 0.2336 accuracy and was rejected; v8 stays live.', steps: chain(ruined_at, usual, 'gate', 'succeeded') }));
   made.push(failedRun());
   made.push(activeRun());
+  made.push(sweepRun());
+  made.push(queuedRun());
   return made.reverse();
 }
 
@@ -155,6 +158,50 @@ function activeRun() {
   const steps = chain(created_at, [2, 0, 0, 0, 0], 'train', 'running');
   steps[1].progress = { at: ago(kSecond_us), phase: 'train', epoch: 2, of: 3, step: 410, steps: 880, rows_per_s: 5240, loss: 0.3127, metrics: { validation_accuracy: 0.8934 } };
   return run(11, { state: 'running', outcome: null, candidate: null, live_at_start: 8, created_at, ended_at: null, summary: 'Training: epoch 2 of 3.', steps });
+}
+
+/// A graph: a cached step, two in parallel, a sweep of six trials of which some were pruned.
+function sweepRun() {
+  const created_at = ago(3 * 60 * kMinute_us);
+  const at = (seconds) => created_at + seconds * kSecond_us;
+  const step = (name, kind, needs, from, to, more = {}) => ({ name, kind, state: 'succeeded', needs, params: null, ready_at: at(from), started_at: at(from), ended_at: at(to), cached_from: null,
+    outputs: {}, attempts: [attempt(1, 'succeeded', at(from), at(to))], progress: null, ...more });
+  const rates = [0.0004, 0.0011, 0.0032, 0.0081, 0.021, 0.063];
+  const trial = (rate, index) => step(`trial-${index + 1}`, 'trial', ['validate', 'join', 'features', 'labels'], 12 + index * 4, 16 + index * 4,
+    { params: { learning_rate: rate, width: [16, 64, 32][index % 3], shape: index % 2 ? 'deep' : 'flat' }, state: index > 3 ? 'skipped' : 'succeeded' });
+  const steps = [step('validate', 'validate', [], 1, 3), step('join', 'command', ['validate'], 3, 3, { cached_from: 7, attempts: [], outputs: { 'joined.csv': { sha256: digest('joined'), bytes: 812_440 } } }),
+    step('features', 'recipe', ['validate', 'join'], 3, 9), step('labels', 'command', ['validate', 'join'], 5, 12), ...rates.map(trial)];
+  steps.push(step('train', 'select', rates.map((_, index) => `trial-${index + 1}`), 36, 36, { attempts: [] }), step('test', 'test', ['train'], 36, 44), step('gate', 'gate', ['test'], 44, 44.2, { attempts: [] }), step('release', 'release', ['gate'], 44.2, 45, { attempts: [] }));
+  return run(12, { created_at, started_at: at(1), ended_at: at(45), candidate: 9, live_at_start: 8, priority: 5, reason: { kind: 'drift', detail: 'price: stability index 0.31 over 0.2' }, summary: 'v9 of trial-3 passed the gate.', steps });
+}
+
+function queuedRun() {
+  return run(13, { state: 'queued', outcome: null, created_at: ago(10 * kSecond_us), started_at: null, ended_at: null, reason: { kind: 'manual', detail: '' }, summary: '', waiting: 'run 11 of this pipeline is under way',
+    steps: chain(ago(0), [0, 0, 0, 0, 0], 'validate', 'running').map((step) => ({ ...step, state: 'pending', started_at: null, ended_at: null, attempts: [] })) });
+}
+
+export function timelineOf(made) {
+  const steps = made.steps.map((step) => {
+    const waits = [];
+    if (made.started_at && step.started_at && made.started_at > made.created_at) waits.push({ for: 'queue', from: made.created_at, until: made.started_at, ms: (made.started_at - made.created_at) / 1000 });
+    if (step.name === 'labels') waits.push({ for: 'processors', from: step.started_at - 2 * kSecond_us, until: step.started_at, ms: 2000 });
+    return { name: step.name, kind: step.kind, state: step.state, needs: step.needs, cached_from: step.cached_from ?? null, ready_at: step.ready_at, started_at: step.started_at, ended_at: step.ended_at,
+      waited_ms: waits.reduce((sum, wait) => sum + wait.ms, 0), waits, attempts: step.attempts };
+  });
+  return { run: made.id, state: made.state, created_at: made.created_at, started_at: made.started_at, ended_at: made.ended_at, now_at: kNow_us, steps,
+    critical_path: steps.filter((step) => step.started_at && step.name !== 'features').map((step) => ({ step: step.name, waited_ms: 0, ran_ms: 1 })) };
+}
+
+export function trialsOf(made) {
+  const found = made.steps.filter((step) => step.kind === 'trial');
+  const scores = [0.871, 0.893, 0.9127, 0.905, 0.62, null];
+  const rank = [4, 3, 1, 2, 5, null];
+  const items = found.map((step, index) => ({ name: step.name, state: step.state === 'skipped' ? 'pruned' : step.state, params: step.params, epochs: index > 3 ? 1 : 4, of: 4, started_at: step.started_at, ended_at: step.ended_at,
+    cached_from: null, reason: index > 3 ? 'fifth of five after epoch 1; two went on' : null, curve: [], best: scores[index], best_epoch: 3, rank: rank[index] }));
+  const axes = found.length ? [{ name: 'learning_rate', kind: 'log', domain: [0.0003, 0.1] }, { name: 'shape', kind: 'category', domain: ['flat', 'deep'] }, { name: 'width', kind: 'linear', domain: [16, 64] },
+    { name: 'validation_accuracy', kind: 'linear', domain: [0.62, 0.9127] }] : [];
+  return { run: made.id, metric: 'validation_accuracy', higher_is_better: true, best: found.length ? 'trial-3' : null, epochs_spent: 18, items, axes,
+    lines: items.map((item) => ({ trial: item.name, values: [item.params.learning_rate, item.params.shape, item.params.width, item.best] })) };
 }
 
 /// A small grey picture: one of three garments, in bytes of 28 × 28.

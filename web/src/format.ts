@@ -86,3 +86,26 @@ export function fraction(progress: Progress | null | undefined): number | null {
   }
   return inner;
 }
+
+/// How far the present attempt is, 0…1: one that resumed after epoch `from` has done nothing of those before.
+export function attemptFraction(progress: Progress | null | undefined): number | null {
+  const all = fraction(progress);
+  const from = progress?.from ?? 0;
+  const of = progress?.of ?? 0;
+  if (all === null || from === 0 || of === 0) return all;
+  return from >= of ? null : Math.min(1, Math.max(0, (all * of - from) / (of - from)));
+}
+
+/// Time that is left at the pace of the attempt so far, or null while that says nothing.
+export function left_ms(progress: Progress | null | undefined, started_at: number | null | undefined, now_ms: number): number | null {
+  const done = attemptFraction(progress);
+  if (!started_at || done === null || done <= 0.01 || done >= 1) return null;
+  const elapsed_ms = now_ms - started_at / 1000;
+  return elapsed_ms < 500 ? null : (elapsed_ms * (1 - done)) / done;
+}
+
+/// A parameter's value: numbers without the noise of their last bits.
+export function plain(value: unknown): string {
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

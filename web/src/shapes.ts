@@ -18,6 +18,7 @@ export interface Fault {
   class: string;
   message: string;
   hint?: string;
+  log_tail?: string[];
 }
 
 export interface Replica {
@@ -54,6 +55,8 @@ export interface Progress {
   phase?: string;
   epoch?: number;
   of?: number;
+  /// This attempt resumed after so many epochs.
+  from?: number;
   step?: number;
   steps?: number;
   rows_per_s?: number;
@@ -71,18 +74,36 @@ export interface Attempt {
   error: Fault | null;
   cpu_s?: number | null;
   max_rss_bytes?: number | null;
+  read_bytes?: number | null;
+}
+
+export interface Drift {
+  column: string;
+  kind?: string;
+  psi?: number | null;
+  ks?: number | null;
+  missing_before?: number | null;
+  missing_now?: number | null;
 }
 
 export interface Check {
-  expect: { column: string } & Record<string, unknown>;
+  expect: { column?: string } & Record<string, unknown>;
   passed: boolean;
   failing_rows: number;
+  message?: string;
+  drift?: Drift[];
   examples: unknown[];
 }
 
 export interface Step {
   name: string;
+  kind: string;
   state: string;
+  needs: string[];
+  params?: Record<string, unknown> | null;
+  ready_at?: number | null;
+  cached_from?: number | null;
+  outputs?: Record<string, { sha256: string; bytes: number | null }>;
   started_at: number | null;
   ended_at: number | null;
   attempts: Attempt[];
@@ -106,10 +127,74 @@ export interface Run {
   live_at_start: number | null;
   summary: string;
   error: Fault | null;
+  priority?: number;
+  deadline_s?: number | null;
+  fresh?: boolean;
+  reproduces?: number | null;
+  trace_id?: string;
+  waiting?: string;
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
   steps: Step[];
+}
+
+export interface Wait {
+  for: string;
+  from: number;
+  until: number;
+  ms: number;
+}
+
+export interface TimelineStep {
+  name: string;
+  kind: string;
+  state: string;
+  cached_from: number | null;
+  started_at: number | null;
+  ended_at: number | null;
+  waited_ms: number;
+  waits: Wait[];
+  attempts: { number: number; state: string; started_at: number; ended_at: number | null }[];
+}
+
+export interface Timeline {
+  run: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  now_at: number;
+  steps: TimelineStep[];
+  critical_path: { step: string; waited_ms: number; ran_ms: number }[];
+}
+
+export interface Trial {
+  name: string;
+  state: string;
+  params: Record<string, unknown>;
+  epochs: number;
+  of: number | null;
+  reason: string | null;
+  best: number | null;
+  rank: number | null;
+  cached_from?: number | null;
+}
+
+export interface Axis {
+  name: string;
+  kind: 'linear' | 'log' | 'category';
+  domain: unknown[];
+}
+
+export interface Trials {
+  run: number;
+  metric: string;
+  higher_is_better: boolean;
+  best: string | null;
+  epochs_spent: number;
+  items: Trial[];
+  axes: Axis[];
+  lines: { trial: string; values: unknown[] }[];
 }
 
 export interface Column {
