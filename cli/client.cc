@@ -146,13 +146,13 @@ Result<Json> Client::GetItems(const std::string& path, size_t most) {
               "Ask for fewer with --limit");
 }
 
-Status Client::Download(const std::string& path, const PieceReceiver& receiver, int patience_s) {
+Status Client::Download(const std::string& path, const PieceReceiver& receiver, int patience_s, const HeaderLines& headers) {
   connection_->http.set_read_timeout(patience_s, 0);
   int status = 0;
   bool stopped = false;
   std::string refusal;
   auto result = connection_->http.Get(
-      url_.prefix + path, httplib::Headers{},
+      url_.prefix + path, httplib::Headers(headers.begin(), headers.end()),
       [&](const httplib::Response& response) {
         status = response.status;
         return true;

@@ -27,6 +27,8 @@ struct RequestBody {
 // Takes a piece of an answer; false stops the transfer.
 using PieceReceiver = std::function<bool(std::string_view piece)>;
 
+using HeaderLines = std::vector<std::pair<std::string, std::string>>;
+
 // Where an upload's bytes come from: fills at most `most` bytes and returns how many, 0 at the end.
 using ByteSource = std::function<Result<std::size_t>(char* into, std::size_t most)>;
 
@@ -48,7 +50,7 @@ class Client {
   // The items of every page as one array, or of as many pages as hold `most` items (0 = all).
   Result<Json> GetItems(const std::string& path, std::size_t most = 0);
   // Hands the body on piece by piece; `patience_s` is how long the server may be silent.
-  Status Download(const std::string& path, const PieceReceiver& receiver, int patience_s);
+  Status Download(const std::string& path, const PieceReceiver& receiver, int patience_s, const HeaderLines& headers = {});
   // Streams a body. `size_bytes` < 0 = unknown (chunked). An answer that comes before the end of the body, as a refusal
   // does, ends the upload at once.
   Result<std::string> Upload(const std::string& path, const std::string& content_type, std::int64_t size_bytes,

@@ -81,10 +81,10 @@ Outcome List(Context& context) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"NAME"}, {"MODEL"}, {"REVISION", Align::kRight}, {"LAST RUN", Align::kRight}, {"UPDATED"}});
+  Table table({{"NAME"}, {"MODEL"}, {"STATE"}, {"REVISION", Align::kRight}, {"LAST RUN", Align::kRight}, {"UPDATED"}});
   for (const Json& item : items) {
     auto updated = IntField(item, "updated_at");
-    table.Add({TextField(item, "name"), TextField(item, "model"), ShownInt(IntField(item, "revision")),
+    table.Add({TextField(item, "name"), TextField(item, "model"), TextField(item, "state"), ShownInt(IntField(item, "revision")),
                ShownInt(IntField(item, "last_run")), updated ? ShownAge(*updated, now_us) : kAbsent});
   }
   context.console.Out(table.Render(context.console));
@@ -130,6 +130,24 @@ Outcome Delete(Context& context, const std::string& name) {
     context.console.OutLine("pipeline " + name + ": deleted; its model and runs are kept");
   }
   return kExitDone;
+}
+
+Outcome SetPaused(Context& context, const std::string& name, const char* action, const char* told) {
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(std::string body, client.Post("/api/v1/pipelines/" + name + "/" + action, {.text = "{}", .idempotency_key = {}}));
+  if (context.Json())
+    PrintRaw(context.console, body);
+  else if (!context.console.Quiet())
+    context.console.OutLine("pipeline " + name + ": " + told);
+  return kExitDone;
+}
+
+Outcome Pause(Context& context, const std::string& name) {
+  return SetPaused(context, name, "pause", "paused; no run of it is begun, what runs goes on");
+}
+
+Outcome Resume(Context& context, const std::string& name) {
+  return SetPaused(context, name, "resume", "active; its runs are begun again");
 }
 
 void AddApply(CLI::App& group, Context& context) {
@@ -185,6 +203,18 @@ void AddPipelineCommands(CLI::App& root, Context& context) {
             .details = "No more runs start. The model, its versions and its runs are kept and go on serving.",
             .examples = "ratchet pipeline delete parcel-sorter"},
            Delete);
+  AddNamed(*group, context,
+           {.name = "pause",
+            .summary = "begin no more runs of a pipeline",
+            .details = "Runs may still be asked for: they wait in the queue. What is under way goes on.",
+            .examples = "ratchet pipeline pause parcel-sorter"},
+           Pause);
+  AddNamed(*group, context,
+           {.name = "resume",
+            .summary = "begin runs of a paused pipeline again",
+            .details = "Runs that were asked for meanwhile are begun as there is room.",
+            .examples = "ratchet pipeline resume parcel-sorter"},
+           Resume);
   auto path = std::make_shared<std::string>();
   CLI::App* validate =
       AddCommand(*group, context,

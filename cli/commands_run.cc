@@ -1,5 +1,6 @@
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -7,7 +8,9 @@
 #include "base/names.h"
 #include "cli/help.h"
 #include "cli/human.h"
+#include "cli/log_events.h"
 #include "cli/progress_bar.h"
+#include "cli/run_tables.h"
 #include "cli/run_view.h"
 #include "cli/table.h"
 #include "cli/terminal_text.h"
@@ -18,6 +21,7 @@ namespace {
 constexpr std::chrono::milliseconds kPollEvery{200};
 constexpr std::int64_t kRestartPatienceUs = 60'000'000;  // a server that is being restarted comes back within this
 constexpr int kLogPatienceS = 24 * 3600;
+constexpr int kFollowPatienceS = 60;  // an event stream shows every 15 s that it lives
 constexpr const char* kWaitExitStatus =
     "  0                       done; with --wait: the run's candidate was promoted\n"
     "  1                       refused; with --wait: the run was rejected, failed or cancelled\n";
@@ -121,6 +125,8 @@ struct StartOptions {
   std::string pipeline;
   std::vector<std::string> settings;
   std::string reason;
+  std::optional<std::int64_t> priority;
+  bool no_cache = false;
   bool wait = false;
 };
 
@@ -146,6 +152,8 @@ Outcome Start(Context& context, const StartOptions& options) {
   Json request = Json::object();
   for (const std::string& setting : options.settings) AddOverride(setting, request["set"]);
   if (!options.reason.empty()) request["reason"] = options.reason;
+  if (options.priority) request["priority"] = *options.priority;
+  if (options.no_cache) request["fresh"] = true;
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(std::string body, client.Post("/api/v1/pipelines/" + options.pipeline + "/runs",
                                                {.text = request.dump(-1, ' ', false, Json::error_handler_t::replace),
@@ -180,6 +188,7 @@ Outcome List(Context& context, const ListOptions& options) {
                {"PIPELINE"},
                {"STATE"},
                {"OUTCOME"},
+               {"PRIORITY", Align::kRight},
                {"CANDIDATE", Align::kRight},
                {"DATA"},
                {"TOOK", Align::kRight},
@@ -192,7 +201,8 @@ Outcome List(Context& context, const ListOptions& options) {
     std::string data = TextField(run, "dataset");
     if (auto version = IntField(run, "dataset_version")) data += fmt::format("@{}", *version);
     table.Add({ShownInt(IntField(run, "id")), TextField(run, "pipeline"), TextField(run, "state"),
-               ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "candidate")), data,
+               ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "priority")),
+               ShownInt(IntField(run, "candidate")), data,
                started && ended ? ShownDuration(static_cast<double>(*ended - *started) / 1000) : kAbsent,
                created ? ShownAge(*created, now_us) : kAbsent, ReasonText(run)});
     table.PaintLast(2, PaintOfState(TextField(run, "state")));
@@ -201,6 +211,27 @@ Outcome List(Context& context, const ListOptions& options) {
   context.console.Out(table.Render(context.console));
   if (table.Empty()) context.console.NoteLine("No runs. Start one: ratchet run start PIPELINE");
   return kExitDone;
+}
+
+void ShowTable(Console& console, const std::string& title, const Table& table) {
+  if (!table.Empty()) console.Out("\n" + title + "\n" + table.Render(console));
+}
+
+// What a run has beside its steps' lines, as far as it has it.
+void ShowTables(Context& context, Client& client, const Json& run) {
+  Console& console = context.console;
+  const Json& steps = Field(run, "steps");
+  const bool swept = std::ranges::any_of(steps, [](const Json& step) { return TextField(step, "kind") == "trial"; });
+  if (swept) {
+    auto trials = client.GetJson(RunPath(IntField(run, "id").value_or(0)) + "/trials");
+    if (trials) ShowTable(console, "Trials", TrialsTable(*trials, console.Around().utf8));
+  }
+  ShowTable(console, "Attempts that failed", FailedAttempts(run));
+  ShowTable(console, "Failing checks of data.expect", FailingChecks(run));
+  ShowTable(console, "Columns unlike the live version's training data", DriftedColumns(run));
+  const std::vector<std::string> error = ErrorLines(run);
+  if (!error.empty()) console.OutLine("");
+  for (const std::string& line : error) console.OutLine(line);
 }
 
 Outcome Show(Context& context, std::int64_t id, bool wait) {
@@ -223,30 +254,59 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
   context.console.Out("\n" + RenderPairs({{"Reason", OneLine(ReasonText(run))},
                                           {"Set", OneLine(overrides)},
                                           {"Revision", ShownInt(IntField(run, "revision"))},
+                                          {"Priority", IntField(run, "priority").value_or(0) == 0 ? "" : ShownInt(IntField(run, "priority"))},
+                                          {"Reproduces", IntField(run, "reproduces") ? fmt::format("run {}", *IntField(run, "reproduces")) : ""},
+                                          {"Trace", TextField(run, "trace_id")},
                                           {"Created", created ? ShownTime(*created) : ""}}));
   if (RunEnded(run)) context.console.OutLine(RunVerdict(run));
-  if (Table checks = FailingChecks(run); !checks.Empty())
-    context.console.Out("\nFailing checks of data.expect\n" + checks.Render(context.console));
+  ShowTables(context, client, run);
   return kExitDone;
 }
 
 struct LogOptions {
   std::int64_t id = 0;
   std::string step;
+  std::int64_t attempt = 0;  // 0 = the latest
   bool follow = false;
 };
+
+// Follows a log through broken connections until the step has ended.
+Status FollowLog(Context& context, Client& client, const LogOptions& options, const std::string& query, const PieceReceiver& print) {
+  LogEvents events(print);
+  bool read = true;
+  std::int64_t reached_us = context.clock.MonotonicUs();
+  while (!events.ended()) {
+    HeaderLines headers = {{"Accept", "text/event-stream"}};
+    if (!events.last_id().empty()) headers.emplace_back("Last-Event-ID", events.last_id());
+    // What the first answer chose is held to, whatever else runs by then.
+    const std::string step = options.step.empty() && !events.step().empty() ? "&step=" + PercentEncoded(events.step()) : "";
+    const std::uint64_t before = events.bytes();
+    Status got = client.Download(
+        RunPath(options.id) + "/logs" + query + step, [&](std::string_view piece) { return read = events.Feed(piece); }, kFollowPatienceS,
+        headers);
+    if (!read) return {};
+    if (events.bytes() > before) reached_us = context.clock.MonotonicUs();
+    const bool patient = context.clock.MonotonicUs() - reached_us < kRestartPatienceUs;
+    if (!got && (!OutOfReach(got.error()) || !patient)) return got;
+    if (!events.ended()) std::this_thread::sleep_for(kPollEvery);
+    events.Restart();
+  }
+  return {};
+}
 
 Outcome Logs(Context& context, const LogOptions& options) {
   RATCHET_ASSIGN(Client client, context.Connect());
   std::string query = options.follow ? "?follow=1" : "";
   if (!options.step.empty()) query += (query.empty() ? "?step=" : "&step=") + PercentEncoded(options.step);
+  if (options.attempt > 0) query += fmt::format("{}attempt={}", query.empty() ? "?" : "&", options.attempt);
   // What a trainer writes may not steer the terminal; a pipe gets every byte.
   TerminalText harmless;
   const bool terminal = context.console.Around().out_is_terminal;
-  RATCHET_TRY(client.Download(
-      RunPath(options.id) + "/logs" + query,
-      [&](std::string_view piece) { return context.console.Out(terminal ? harmless.Feed(piece) : std::string(piece)); },
-      kLogPatienceS));
+  const auto print = [&](std::string_view piece) { return context.console.Out(terminal ? harmless.Feed(piece) : std::string(piece)); };
+  if (options.follow)
+    RATCHET_TRY(FollowLog(context, client, options, query, print));
+  else
+    RATCHET_TRY(client.Download(RunPath(options.id) + "/logs" + query, print, kLogPatienceS));
   return kExitDone;
 }
 
@@ -267,6 +327,13 @@ Outcome Retry(Context& context, std::int64_t id, bool wait) {
   RATCHET_ASSIGN(Client client, context.Connect());
   RATCHET_ASSIGN(std::string body,
                  client.Post(RunPath(id) + "/retry", {.text = "{}", .idempotency_key = NewIdempotencyKey()}));
+  return AfterStart(context, client, body, wait);
+}
+
+Outcome Reproduce(Context& context, std::int64_t id, bool wait) {
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(std::string body,
+                 client.Post(RunPath(id) + "/reproduce", {.text = "{}", .idempotency_key = NewIdempotencyKey()}));
   return AfterStart(context, client, body, wait);
 }
 
@@ -302,6 +369,10 @@ void AddStart(CLI::App& group, Context& context) {
       ->check(KeyAndValue())
       ->allow_extra_args(false);
   command->add_option("--reason", options->reason, "Why, for the record")->type_name("TEXT");
+  command->add_option("--priority", options->priority, "-100 to 100, higher first in the queue (default: the spec's)")
+      ->type_name("N")
+      ->check(NumberWithin(-100, 100));
+  command->add_flag("--no-cache", options->no_cache, "Do every step, also where an equal one was done before");
   command->add_flag("--wait", options->wait, kWaitHelp);
 }
 
@@ -329,7 +400,9 @@ void AddShow(CLI::App& group, Context& context) {
   CLI::App* command = AddCommand(group, context,
                                  {.name = "show",
                                   .summary = "show a run with its steps",
-                                  .details = "The steps with their state, duration, progress and error.",
+                                  .details = "The steps with their state, duration, progress and error; of a sweep every\n"
+                                             "trial, the best one marked; of a failure its class, the last lines of the log\n"
+                                             "and what to do.",
                                   .examples = "ratchet run show 5\nratchet run show 5 --wait",
                                   .exit_status = kWaitExitStatus},
                                  [&context, id, wait] { return Show(context, *id, *wait); });
@@ -343,19 +416,22 @@ void AddLogs(CLI::App& group, Context& context) {
                                  {.name = "logs",
                                   .summary = "print the log of a run's step",
                                   .details = "What the step's process wrote to its standard output and error. Without\n"
-                                             "--step it is the step that runs now, or the last one that ran.",
+                                             "--step it is the step that runs now, or the last one that ran. With -f a\n"
+                                             "connection that breaks is made again, and no byte is lost or comes twice.",
                                   .examples = "ratchet run logs 5 -f\nratchet run logs 5 --step train | less"},
                                  [&context, options] { return Logs(context, *options); });
   AddRunId(command, context, options->id);
   command->add_flag("-f,--follow", options->follow, "Go on printing until the step ends");
-  command->add_option("--step", options->step, "Which step's log")->type_name("validate|train|test|gate|release");
+  command->add_option("--step", options->step, "Which step's log")->type_name("NAME");
+  command->add_option("--attempt", options->attempt, "Which attempt's (default: the latest)")->type_name("N")->check(WholeNumberFromOne());
 }
 
 }  // namespace
 
 void AddRunCommands(CLI::App& root, Context& context) {
   CLI::App* group = AddGroup(root, "run", "start and watch runs of a pipeline",
-                             "A run is one pass through a pipeline: validate, train, test, gate, release.");
+                             "A run is one pass through a pipeline: validate, the pipeline's own steps, train, test,\n"
+                             "gate, release.");
   AddStart(*group, context);
   AddList(*group, context);
   AddShow(*group, context);
@@ -381,6 +457,21 @@ void AddRunCommands(CLI::App& root, Context& context) {
                                [&context, retry_id, wait] { return Retry(context, *retry_id, *wait); });
   AddRunId(retry, context, *retry_id);
   retry->add_flag("--wait", *wait, kWaitHelp);
+
+  auto again_id = std::make_shared<std::int64_t>(0);
+  auto again_wait = std::make_shared<bool>(false);
+  CLI::App* again = AddCommand(*group, context,
+                               {.name = "reproduce",
+                                .summary = "train the same again and compare the weights",
+                                .details = "A new run on the same revision, settings and dataset version, with nothing taken\n"
+                                           "from the cache. It ends after training, as `reproduced` where the weights are bit\n"
+                                           "for bit the same, else as `differs`. What is live stays live.",
+                                .examples = "ratchet run reproduce 5 --wait",
+                                .exit_status = "  0                       done; with --wait: the weights are the same\n"
+                                               "  1                       refused; with --wait: they differ, or the run failed\n"},
+                               [&context, again_id, again_wait] { return Reproduce(context, *again_id, *again_wait); });
+  AddRunId(again, context, *again_id);
+  again->add_flag("--wait", *again_wait, "Watch until the run ends; exit 0 when reproduced, 1 otherwise");
 }
 
 }  // namespace ratchet::cli

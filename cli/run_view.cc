@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "cli/human.h"
 #include "cli/progress_bar.h"
@@ -13,6 +14,9 @@ namespace ratchet::cli {
 namespace {
 
 constexpr size_t kBarWidth = 26;
+constexpr size_t kLeastNameWidth = 9, kMostNameWidth = 28;
+constexpr size_t kMostStepLines = 30;  // of a run with more steps, those that are done or wait share one line
+constexpr size_t kMostNeedsNamed = 4;
 
 std::string Painting(const RunStyle& style, Paint paint, const std::string& text) {
   return style.color ? Painted(paint, text) : text;
@@ -67,7 +71,7 @@ std::string RunningStep(const Json& step, std::int64_t now_us, const RunStyle& s
   // What matters most stands first: the end of the line may be cut off.
   std::vector<std::string> parts;
   auto fraction = StepFraction(progress);
-  if (fraction) parts.push_back(TimeLeft(step, *fraction, now_us));
+  if (auto own = AttemptFraction(progress)) parts.push_back(TimeLeft(step, *own, now_us));
   auto number = IntField(LastAttempt(step), "number");
   if (number && *number > 1) parts.push_back(fmt::format("attempt {}", *number));
   parts.push_back(ProgressText(progress));
@@ -83,15 +87,16 @@ std::string WaitingText(const Json& step) {
   return why.empty() ? "" : "waits: " + OneLine(why);
 }
 
-// {"column":"price","min":0} without the column: "min 0".
-std::string ExpectationText(const Json& expect) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : expect.items())
-    if (key != "column") parts.push_back(key + " " + ShownValue(value));
-  return OneLine(Join(parts, ", "));
+// What a pending step of a graph waits for is worth a word where it is not simply the step above.
+std::string NeedsText(const Json& step, const std::string& state) {
+  const Json& needs = Field(step, "needs");
+  if (state != "pending" || !needs.is_array() || needs.size() < 2 || needs.size() > kMostNeedsNamed) return {};
+  std::vector<std::string> names;
+  for (const Json& need : needs) names.push_back(ShownValue(need));
+  return ", after " + OneLine(Join(names, ", "));
 }
 
-std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& style) {
+std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& style, size_t width) {
   std::string state = TextField(step, "state");
   std::string mark = Painting(style, PaintOfState(state), Mark(state, style.utf8));
   std::string rest;
@@ -99,12 +104,31 @@ std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& styl
     rest = RunningStep(step, now_us, style);
   else if (state == "failed" || state == "cancelled")
     rest = Join({state, ErrorOf(LastAttempt(step))}, ": ");
+  else if (auto run = IntField(step, "cached_from"))
+    rest = fmt::format("cached, from run {}", *run);
   else if (state == "succeeded")
     rest = TookText(step);
   else
-    rest = Painting(style, Paint::kDim, state);
+    rest = Painting(style, Paint::kDim, state) + NeedsText(step, state);
   if (std::string waiting = WaitingText(step); !waiting.empty()) rest += ", " + waiting;
-  return fmt::format("  {} {:<9} {}", mark, TextField(step, "name"), rest);
+  return fmt::format("  {} {:<{}} {}", mark, TextField(step, "name"), width, rest);
+}
+
+// Steps of one kind that are too many for a line each: "12 of 16 ended · 2 running · 3 pruned".
+std::string CrowdLine(const std::string& name, const std::vector<const Json*>& steps, const RunStyle& style, size_t width) {
+  std::map<std::string, size_t> counts;
+  size_t ended = 0;
+  for (const Json* step : steps) {
+    std::string state = TextField(*step, "state");
+    if (state == "skipped" && TextField(*step, "kind") == "trial" && !Field(*step, "attempts").empty()) state = "pruned";
+    ++counts[state];
+    ended += state != "pending" && state != "running";
+  }
+  const std::string state = ended == steps.size() ? "succeeded" : counts["running"] > 0 ? "running" : "pending";
+  std::vector<std::string> parts = {fmt::format("{} of {} ended", ended, steps.size())};
+  for (const char* shown : {"running", "succeeded", "pruned", "failed", "cancelled", "skipped"})
+    if (counts[shown] > 0 && !(counts[shown] == steps.size() && ended == steps.size())) parts.push_back(fmt::format("{} {}", counts[shown], shown));
+  return fmt::format("  {} {:<{}} {}", Painting(style, PaintOfState(state), Mark(state, style.utf8)), name, width, Join(parts, " · "));
 }
 
 std::string Head(const Json& run) {
@@ -126,15 +150,39 @@ const Json& StepNamed(const Json& run, const std::string& name) {
 
 }  // namespace
 
-std::optional<double> StepFraction(const Json& progress) {
+namespace {
+
+// Epochs done, the one under way in part.
+std::optional<double> EpochsDone(const Json& progress) {
   auto epoch = NumberField(progress, "epoch");
   auto epochs = NumberField(progress, "of");
   auto step = NumberField(progress, "step");
   auto steps = NumberField(progress, "steps");
-  std::optional<double> within = step && steps && *steps > 0 ? std::optional(*step / *steps) : std::nullopt;
-  if (!epoch || !epochs || *epochs <= 0) return within ? std::optional(std::clamp(*within, 0.0, 1.0)) : std::nullopt;
-  double done = within ? *epoch - 1 + *within : *epoch;
-  return std::clamp(done / *epochs, 0.0, 1.0);
+  if (!epoch || !epochs || *epochs <= 0) return std::nullopt;
+  return step && steps && *steps > 0 ? *epoch - 1 + *step / *steps : *epoch;
+}
+
+std::optional<double> WithinEpoch(const Json& progress) {
+  auto step = NumberField(progress, "step");
+  auto steps = NumberField(progress, "steps");
+  if (!step || !steps || *steps <= 0) return std::nullopt;
+  return std::clamp(*step / *steps, 0.0, 1.0);
+}
+
+}  // namespace
+
+std::optional<double> StepFraction(const Json& progress) {
+  auto done = EpochsDone(progress);
+  if (!done) return WithinEpoch(progress);
+  return std::clamp(*done / *NumberField(progress, "of"), 0.0, 1.0);
+}
+
+std::optional<double> AttemptFraction(const Json& progress) {
+  auto done = EpochsDone(progress);
+  if (!done) return WithinEpoch(progress);
+  const double from = NumberField(progress, "from").value_or(0), of = *NumberField(progress, "of");
+  if (from >= of) return std::nullopt;
+  return std::clamp((*done - from) / (of - from), 0.0, 1.0);
 }
 
 std::string ProgressText(const Json& progress) {
@@ -154,7 +202,25 @@ std::string ProgressText(const Json& progress) {
 
 std::vector<std::string> RunLines(const Json& run, std::int64_t now_us, const RunStyle& style) {
   std::vector<std::string> lines = {Painting(style, Paint::kBold, Head(run))};
-  for (const Json& step : Field(run, "steps")) lines.push_back(StepLine(step, now_us, style));
+  if (std::string why = WaitingText(run); !why.empty()) lines.push_back("  " + why);
+  const Json& steps = Field(run, "steps");
+  std::vector<const Json*> trials, others;
+  size_t width = kLeastNameWidth;
+  const bool crowded = steps.size() > kMostStepLines;
+  for (const Json& step : steps) {
+    const bool quiet = TextField(step, "state") == "succeeded" || TextField(step, "state") == "pending";
+    if (TextField(step, "kind") == "trial")
+      trials.push_back(&step);
+    else if (crowded && quiet)
+      others.push_back(&step);
+    else
+      width = std::clamp(DisplayWidth(TextField(step, "name")), width, kMostNameWidth);
+  }
+  for (const Json& step : steps) {
+    if (!trials.empty() && trials.front() == &step) lines.push_back(CrowdLine("trials", trials, style, width));
+    if (!others.empty() && others.front() == &step) lines.push_back(CrowdLine("others", others, style, width));
+    if (std::ranges::count(trials, &step) + std::ranges::count(others, &step) == 0) lines.push_back(StepLine(step, now_us, style, width));
+  }
   return lines;
 }
 
@@ -168,7 +234,10 @@ std::vector<std::string> RunChanges(const Json& before, const Json& now) {
     const Json& old = StepNamed(before, name);
     std::string state = TextField(step, "state");
     bool moved = TextField(old, "state") != state && state != "pending";
-    if (moved)
+    auto cached = IntField(step, "cached_from");
+    if (moved && cached)
+      lines.push_back(fmt::format("run {}: {}: {}, cached, from run {}", id, name, state, *cached));
+    else if (moved)
       lines.push_back(
           fmt::format("run {}: {}: {}", id, name, Join({state, TookText(step), ErrorOf(LastAttempt(step))}, ", ")));
     std::string waiting = WaitingText(step);
@@ -183,25 +252,15 @@ std::vector<std::string> RunChanges(const Json& before, const Json& now) {
   return lines;
 }
 
-Table FailingChecks(const Json& run) {
-  Table table({{"COLUMN"}, {"EXPECTED"}, {"FAILING ROWS", Align::kRight}, {"EXAMPLES"}});
-  for (const Json& check : Field(StepNamed(run, "validate"), "checks")) {
-    if (FlagField(check, "passed")) continue;
-    std::vector<std::string> examples;
-    for (const Json& example : Field(check, "examples")) examples.push_back(ShownValue(example));
-    const Json& expect = Field(check, "expect");
-    table.Add({TextField(expect, "column"), ExpectationText(expect),
-               ShownCount(IntField(check, "failing_rows").value_or(0)), Join(examples, ", ")});
-  }
-  return table;
-}
-
 bool RunEnded(const Json& run) {
   std::string state = TextField(run, "state");
   return state == "succeeded" || state == "failed" || state == "cancelled";
 }
 
-int RunExitCode(const Json& run) { return TextField(run, "outcome") == "promoted" ? 0 : 1; }
+int RunExitCode(const Json& run) {
+  const std::string outcome = TextField(run, "outcome");
+  return outcome == "promoted" || outcome == "reproduced" ? 0 : 1;
+}
 
 std::string RunVerdict(const Json& run) {
   std::string outcome = TextField(run, "outcome");

@@ -18,6 +18,9 @@ Result<Response> ListRuns(Api& api, const Request& request);
 Result<Response> GetRun(Api& api, const Request& request);
 Result<Response> CancelRun(Api& api, const Request& request);
 Result<Response> RetryRun(Api& api, const Request& request);
+Result<Response> ReproduceRun(Api& api, const Request& request);
+Result<Response> GetRunTimeline(Api& api, const Request& request);
+Result<Response> GetRunTrials(Api& api, const Request& request);
 Result<Response> GetRunLogs(Api& api, const Request& request);
 
 Result<Response> ListDatasets(Api& api, const Request& request);

@@ -1,23 +1,19 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <chrono>
 #include <utility>
 
+#include "base/digest.h"
 #include "base/names.h"
 #include "daemon/api_handlers.h"
 #include "daemon/run_detail.h"
 #include "daemon/shapes.h"
-#include "pipeline/step_folder.h"
+#include "daemon/timeline.h"
+#include "daemon/trials.h"
+#include "pipeline/graph.h"
+#include "registry/events.h"
+#include "registry/run_views.h"
 #include "registry/runs.h"
 
 namespace ratchet::daemon {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kLogPause = 200ms;  // between two looks at a log that is followed
 
 Result<registry::Run> LoadRun(Api& api, std::int64_t id) {
   return api.store.Read([&](Db& db) { return registry::GetRun(db, id); });
@@ -34,99 +30,13 @@ Status CheckRunState(const std::string& state) {
   return std::unexpected(std::move(error));
 }
 
-// The step whose log is meant: the one asked for, or the newest that has an attempt.
-Result<const registry::Step*> StepOf(const registry::Run& run, const std::optional<std::string>& name) {
-  if (name) {
-    const registry::Step* step = run.FindStep(*name);
-    if (step) return step;
-    return Fail(ErrorCode::kNotFound, "find step", Quoted(*name), "the run has no step of this name",
-                "Its steps are validate, train, test, gate and release");
-  }
-  const registry::Step* latest = nullptr;
-  for (const registry::Step& step : run.steps) {
-    if (!step.attempts.empty()) latest = &step;
-  }
-  return latest ? latest : run.steps.empty() ? nullptr : &run.steps.front();
+// What the run's recipe is measured by, as far as the worker says.
+std::string RecipeMetric(Api& api, const registry::Run& run) {
+  const Json train = run.spec.is_object() ? run.spec.value("train", Json::object()) : Json::object();
+  for (const Json& recipe : api.worker().value("recipes", Json::array()))
+    if (recipe.value("name", Json()) == train.value("recipe", Json(""))) return recipe.value("metric", "");
+  return {};
 }
-
-// One open log file, read from its start. One thread.
-class LogFile {
- public:
-  explicit LogFile(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {}
-  ~LogFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-
-  bool is_open() const { return fd_ >= 0; }
-  // Sends what is there now; false when the client has gone.
-  bool SendNew(const Send& send) {
-    char buffer[64 * 1024];
-    for (;;) {
-      const ssize_t got = read(fd_, buffer, sizeof buffer);
-      if (got <= 0) return true;
-      if (!send({buffer, static_cast<size_t>(got)})) return false;
-    }
-  }
-
- private:
-  const int fd_;
-};
-
-enum class Follow { kNo, kYes };
-
-// Sends the logs of a step's attempts, from the latest one at the start on.
-class LogSender {
- public:
-  LogSender(Api& api, std::int64_t run, std::string step, std::int64_t attempt, std::function<bool()> abandoned)
-      : api_(api), run_(run), step_(std::move(step)), attempt_(attempt), abandoned_(std::move(abandoned)) {}
-
-  bool Run(const Send& send, Follow follow) {
-    for (;;) {
-      // Asked before the file is read, so that nothing written before the end is missed.
-      const Progress progress = Look();
-      if (!SendAttempt(send)) return false;
-      if (follow == Follow::kNo || progress == Progress::kOver) return true;
-      if (progress == Progress::kNext) {
-        ++attempt_;
-        file_ = nullptr;
-        if (!send("--- attempt " + std::to_string(attempt_) + " ---\n")) return false;
-        continue;
-      }
-      if (abandoned_()) return true;
-      api_.commits.WaitPast(api_.commits.count(), kLogPause);
-    }
-  }
-
- private:
-  enum class Progress { kRunning, kNext, kOver };
-
-  Progress Look() {
-    const auto run = LoadRun(api_, run_);
-    const registry::Step* step = run ? run->FindStep(step_) : nullptr;
-    if (!step) return Progress::kOver;
-    const auto attempts = static_cast<std::int64_t>(step->attempts.size());
-    if (attempts > attempt_) return Progress::kNext;
-    return registry::IsEnd(step->state) || registry::IsEnd(run->state) ? Progress::kOver : Progress::kRunning;
-  }
-
-  bool SendAttempt(const Send& send) {
-    if (!file_ && attempt_ > 0)
-      file_ = std::make_unique<LogFile>(pipeline::AttemptFolder(api_.data_dir, run_, step_, attempt_) + "/log");
-    if (!file_) return true;
-    if (file_->is_open()) return file_->SendNew(send);
-    file_ = nullptr;  // not written yet
-    return true;
-  }
-
-  Api& api_;
-  const std::int64_t run_;
-  const std::string step_;
-  std::int64_t attempt_;
-  const std::function<bool()> abandoned_;
-  std::unique_ptr<LogFile> file_;
-};
 
 }  // namespace
 
@@ -162,18 +72,46 @@ Result<Response> RetryRun(Api& api, const Request& request) {
   return JsonResponse(RunDetailJson(api, run));
 }
 
-Result<Response> GetRunLogs(Api& api, const Request& request) {
+Result<Response> GetRunTimeline(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::int64_t id, NumberParam(request, "id", "run"));
   RATCHET_ASSIGN(const registry::Run run, LoadRun(api, id));
-  RATCHET_ASSIGN(const registry::Step* step, StepOf(run, request.Query("step")));
-  const std::string asked = request.Query("follow").value_or("0");
-  const Follow follow = asked == "0" || asked == "false" ? Follow::kNo : Follow::kYes;
-  const std::string name = step ? step->name : "";
-  const std::int64_t attempt = step && !step->attempts.empty() ? step->attempts.back().number : 0;
-  auto sender = std::make_shared<LogSender>(api, id, name, attempt, request.abandoned);
-  return Response{.content_type = "text/plain; charset=utf-8",
-                  .headers = {{"Cache-Control", "no-store"}},
-                  .stream = [sender, follow](const Send& send) { return sender->Run(send, follow); }};
+  auto elsewhere = api.store.Read(
+      [&](Db& db) -> Result<std::vector<registry::BusySpan>> { return registry::BusyElsewhere(db, run); });
+  if (!elsewhere) return std::unexpected(elsewhere.error());
+  return JsonResponse(TimelineJson(run, *elsewhere, api.store.NowUs()));
+}
+
+Result<Response> GetRunTrials(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::int64_t id, NumberParam(request, "id", "run"));
+  RATCHET_ASSIGN(const registry::Run run, LoadRun(api, id));
+  return JsonResponse(TrialsJson(run, api.data_dir, RecipeMetric(api, run)));
+}
+
+Result<Response> ReproduceRun(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::int64_t id, NumberParam(request, "id", "run"));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"reason"}));
+  RATCHET_ASSIGN(const auto reason, TextMember(body, "reason"));
+  return WriteOnce(api, request, Sha256Hex(request.path + "\n" + request.body), [&](Db& db) -> Result<Json> {
+    RATCHET_ASSIGN(const registry::Run first, registry::GetRun(db, id));
+    const registry::Step* train = first.FindStep("train");
+    if (!train || train->state != registry::StepState::kSucceeded)
+      return Fail(ErrorCode::kConflict, "reproduce run", std::to_string(id), "its training has not succeeded, so there is nothing to compare with",
+                  "`ratchet run retry " + std::to_string(id) + "` goes on with a run that failed");
+    RATCHET_ASSIGN(const pipeline::Spec spec, pipeline::SpecFromJson(first.spec));
+    const std::string detail = "run " + std::to_string(id) + (reason ? ": " + *reason : "");
+    registry::RunInput input{.pipeline = first.pipeline,
+                             .reason = {{"kind", "reproduce"}, {"detail", detail}},
+                             .overrides = first.overrides,
+                             .spec = first.spec,
+                             .steps = pipeline::PlanSteps(spec, true),
+                             .priority = first.priority,
+                             .deadline_s = first.deadline_s,
+                             .fresh = true,
+                             .reproduces = id};
+    RATCHET_ASSIGN(const registry::Run run, registry::CreateRun(db, api.store.NowUs(), input));
+    registry::AppendAudit(db, api.store.NowUs(), request.actor, "run.reproduce", std::to_string(id), "run " + std::to_string(run.id));
+    return RunJson(run, api.data_dir);
+  });
 }
 
 }  // namespace ratchet::daemon

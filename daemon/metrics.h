@@ -10,7 +10,7 @@
 
 namespace ratchet::daemon {
 
-// What /metrics shows, by prometheus-cpp. Any thread.
+// What /metrics shows (docs/metrics.md), by prometheus-cpp. Any thread.
 class Metrics {
  public:
   Metrics();
@@ -21,6 +21,8 @@ class Metrics {
   void CountRequest(const Served& served);
   void CountIngest(std::int64_t rows, std::int64_t bytes);
 
+  // Leaves out what happened before this process: counters begin at 0, and the first scrape of a long history is quick.
+  Status StartFromNow(registry::Store& store);
   // Reads what is counted in the registry (runs and steps by their events since the last call, writes and commits) and
   // returns all as text.
   Result<std::string> Scrape(registry::Store& store, size_t replicas);

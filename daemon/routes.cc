@@ -37,7 +37,10 @@ constexpr ApiRoute kRoutes[] = {
     {{"GET", "/api/v1/runs/{id}", "getRun", kViewer, kPlain, kNone, ""}, GetRun},
     {{"POST", "/api/v1/runs/{id}/cancel", "cancelRun", kOperator, kPlain, kSmall, kJson}, CancelRun},
     {{"POST", "/api/v1/runs/{id}/retry", "retryRun", kOperator, kPlain, kSmall, kJson}, RetryRun},
-    {{"GET", "/api/v1/runs/{id}/logs", "getRunLogs", kViewer, kStream, kNone, "", "step follow"}, GetRunLogs},
+    {{"GET", "/api/v1/runs/{id}/logs", "getRunLogs", kViewer, kStream, kNone, "", "step attempt offset follow"}, GetRunLogs},
+    {{"POST", "/api/v1/runs/{id}/reproduce", "reproduceRun", kOperator, kPlain, kSmall, kJson}, ReproduceRun},
+    {{"GET", "/api/v1/runs/{id}/timeline", "getRunTimeline", kViewer, kPlain, kNone, ""}, GetRunTimeline},
+    {{"GET", "/api/v1/runs/{id}/trials", "getRunTrials", kViewer, kPlain, kNone, ""}, GetRunTrials},
     {{"GET", "/api/v1/runs/{id}/events", "streamRunEvents", kViewer, kStream, kNone, "", "after"}, StreamRunEvents},
 
     {{"GET", "/api/v1/datasets", "listDatasets", kViewer, kPlain, kNone, "", kPaged}, ListDatasets},

@@ -22,21 +22,38 @@ Json AttemptJson(const registry::Attempt& attempt) {
           {"ended_at", OrNull(attempt.ended_at)},
           {"error", OrNull(attempt.error)},
           {"cpu_s", OrNull(attempt.cpu_s)},
-          {"max_rss_bytes", OrNull(attempt.max_rss_bytes)}};
+          {"max_rss_bytes", OrNull(attempt.max_rss_bytes)},
+          {"read_bytes", OrNull(attempt.read_bytes)}};
 }
 
-Json StepJson(const registry::Run& run, const registry::Step& step, const std::string& data_dir) {
+// The files among what a step left; what else the engine keeps there is its own.
+Json OutputsJson(const registry::Step& step) {
+  Json files = Json::object();
+  if (!step.outputs) return files;
+  for (const auto& [name, output] : step.outputs->items())
+    if (output.is_object() && output.contains("sha256"))
+      files[name] = {{"sha256", output["sha256"]}, {"bytes", output.value("bytes", Json())}};
+  return files;
+}
+
+Json StepJson(const registry::Run& run, const registry::Step& step, const std::string& data_dir, ProgressOf which) {
   Json attempts = Json::array();
   for (const registry::Attempt& attempt : step.attempts) attempts.push_back(AttemptJson(attempt));
   Json progress;
-  if (!step.attempts.empty()) {
+  if (!step.attempts.empty() && (which == ProgressOf::kAllSteps || step.state == registry::StepState::kRunning)) {
     const std::string folder = pipeline::AttemptFolder(data_dir, run.id, step.name, step.attempts.back().number);
     progress = OrNull(pipeline::LatestProgress(folder));
   }
   return {{"name", step.name},
+          {"kind", step.kind},
           {"state", registry::Name(step.state)},
+          {"needs", step.needs},
+          {"params", OrNull(step.params)},
+          {"ready_at", OrNull(step.ready_at)},
           {"started_at", OrNull(step.started_at)},
           {"ended_at", OrNull(step.ended_at)},
+          {"cached_from", OrNull(step.cached_from)},
+          {"outputs", OutputsJson(step)},
           {"attempts", std::move(attempts)},
           {"progress", std::move(progress)}};
 }
@@ -52,7 +69,7 @@ Json PipelineJson(const registry::Pipeline& pipeline) {
   return {{"name", pipeline.name},
           {"model", pipeline.model},
           {"revision", pipeline.revision},
-          {"state", "active"},
+          {"state", pipeline.paused ? "paused" : "active"},
           {"spec_text", pipeline.spec_text},
           {"spec", pipeline.spec},
           {"files", pipeline.files},
@@ -61,9 +78,15 @@ Json PipelineJson(const registry::Pipeline& pipeline) {
           {"last_run", OrNull(pipeline.last_run)}};
 }
 
-Json RunJson(const registry::Run& run, const std::string& data_dir) {
+Json DriftJson(const registry::DriftReport& drift) {
+  Json json = drift.report;
+  json.update({{"dataset_version", drift.dataset_version}, {"live", drift.live}, {"worst", drift.worst}, {"at", drift.at}});
+  return json;
+}
+
+Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which) {
   Json steps = Json::array();
-  for (const registry::Step& step : run.steps) steps.push_back(StepJson(run, step, data_dir));
+  for (const registry::Step& step : run.steps) steps.push_back(StepJson(run, step, data_dir, which));
   return {{"id", run.id},
           {"pipeline", run.pipeline},
           {"model", run.model},
@@ -78,6 +101,11 @@ Json RunJson(const registry::Run& run, const std::string& data_dir) {
           {"live_at_start", OrNull(run.live_at_start)},
           {"summary", run.summary},
           {"error", OrNull(run.error)},
+          {"priority", run.priority},
+          {"deadline_s", OrNull(run.deadline_s)},
+          {"fresh", run.fresh},
+          {"reproduces", OrNull(run.reproduces)},
+          {"trace_id", run.trace_id},
           {"created_at", run.created_at},
           {"started_at", OrNull(run.started_at)},
           {"ended_at", OrNull(run.ended_at)},

@@ -58,7 +58,7 @@ void ReadSplit(Section split, std::optional<SplitSpec>& into) {
   into = std::move(read);
 }
 
-// The node at the end of `path`, as far as the tree goes along it, and its line. Keys may hold dots of their own.
+// The line of what `path` leads to, or of the last that the tree has of it. Keys may hold dots of their own.
 int LineAlong(const YamlNode& from, std::string_view path) {
   int line = from.line;
   for (const YamlNode* node = &from; path.size() > 1;) {
@@ -95,7 +95,8 @@ const YamlNode* FindBeyondRange(const YamlNode& node) {
 void ReadExpectation(const YamlNode& given, const std::string& path, Faults& faults, nlohmann::json& into) {
   const YamlNode item = WithoutNulls(given);
   if (const YamlNode* number = FindBeyondRange(item))
-    return faults.Add(path, number->line, fmt::format("{} must fit 64 bits; put it in quotes if it is text", Describe(*number)));
+    return faults.Add(path, number->line,
+                      fmt::format("{} must fit 64 bits; put it in quotes if it is text", Describe(*number)));
   nlohmann::json json = JsonFromTree(item);
   auto read = lake::ExpectationFromJson(json.dump(), path);
   if (read) return into.push_back(std::move(json));

@@ -46,7 +46,7 @@ TEST(BashCompletion, CompletesAsTyped) {
   FakeServer server;
   server.On("GET /api/v1/models", R"({"items":[{"name":"sorter","latest_version":2}],"next":null})");
   EXPECT_EQ(InBash(server, "ratchet pipe"), "pipeline\n");
-  EXPECT_EQ(InBash(server, "ratchet run "), "start\nlist\nshow\nlogs\ncancel\nretry\n");
+  EXPECT_EQ(InBash(server, "ratchet run "), "start\nlist\nshow\nlogs\ncancel\nretry\nreproduce\n");
   EXPECT_EQ(InBash(server, "ratchet model show so"), "sorter\n");
   // bash takes what follows '@' for a word of its own.
   EXPECT_EQ(InBash(server, "ratchet promote sorter@"), "1\n2\n");

@@ -18,6 +18,7 @@ struct SeenRequest {
   std::string content_type;
   std::string authorization;
   std::string idempotency_key;
+  std::string last_event_id = {};
 };
 
 struct RecordedAnswer {
@@ -60,7 +61,8 @@ class FakeServer {
   void Answer(const httplib::Request& request, httplib::Response& response) {
     std::lock_guard lock(mutex_);
     seen_.push_back({request.method, request.target, request.body, request.get_header_value("Content-Type"),
-                     request.get_header_value("Authorization"), request.get_header_value("Idempotency-Key")});
+                     request.get_header_value("Authorization"), request.get_header_value("Idempotency-Key"),
+                     request.get_header_value("Last-Event-ID")});
     auto found = answers_.find(request.method + " " + request.target);
     if (found == answers_.end()) found = answers_.find(request.method + " " + request.path);
     RecordedAnswer answer{404,

@@ -51,6 +51,24 @@ Json RunningRun() {
     {"name":"test","state":"pending","attempts":[],"progress":null}]})");
 }
 
+TEST(AttemptFraction, CountsFromWhereTheAttemptResumed) {
+  auto fraction = [](const char* json) { return AttemptFraction(ParseJson(json)); };
+  EXPECT_EQ(fraction(R"({"epoch":1,"of":4,"step":5,"steps":10})"), 0.125);
+  EXPECT_EQ(fraction(R"({"epoch":3,"of":4,"step":5,"steps":10,"from":2})"), 0.25) << "half an epoch of the two that are left";
+  EXPECT_EQ(fraction(R"({"epoch":4,"of":4,"from":2})"), 1.0);
+  EXPECT_EQ(fraction(R"({"epoch":4,"of":4,"from":4})"), std::nullopt);
+  EXPECT_EQ(fraction(R"({"step":1,"steps":4})"), 0.25);
+}
+
+TEST(RunLines, ShowOneLineForMoreStepsThanAScreenHolds) {
+  Json run = {{"id", 1}, {"state", "running"}, {"steps", Json::array()}};
+  for (int i = 0; i < 1000; ++i)
+    run["steps"].push_back({{"name", "fan-" + std::to_string(i)}, {"kind", "command"}, {"state", i < 990 ? "succeeded" : i < 992 ? "running" : "pending"}, {"attempts", Json::array()}});
+  auto lines = RunLines(run, 0, {.columns = 100, .utf8 = false, .color = false});
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[1], "    others    990 of 998 ended \xC2\xB7 990 succeeded");
+}
+
 TEST(RunLines, ShowBarTimeLeftAndAttempt) {
   auto lines = RunLines(RunningRun(), 12 * kSecond, {.columns = 100, .utf8 = false, .color = false});
   ASSERT_EQ(lines.size(), 4u);

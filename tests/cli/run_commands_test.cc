@@ -60,11 +60,12 @@ TEST(RunShow, TellsFailingChecksAndWhatAStepWaitsFor) {
   FakeServer server;
   server.On("GET /api/v1/runs/5", R"({"id":5,"pipeline":"sorter","state":"failed","outcome":"failed","steps":[
       {"name":"validate","state":"failed","attempts":[],"checks":[
-        {"expect":{"column":"price","min":0,"missing_at_most":0.01},"passed":false,"failing_rows":1200,"examples":[-1,null]},
+        {"expect":{"column":"price","min":0,"missing_at_most":0.01},"passed":false,"failing_rows":1200,
+         "examples":[{"row":3,"values":{"price":-1}},{"values":{"price":null}}],"message":"1,200 of 9 rows"},
         {"expect":{"column":"id","unique":true},"passed":true,"failing_rows":0,"examples":[]}]}]})");
   EXPECT_THAT(Ratchet(server.Url(), {"run", "show", "5"}).out,
-              HasSubstr("COLUMN  EXPECTED                     FAILING ROWS  EXAMPLES\n"
-                        "price   min 0, missing_at_most 0.01         1,200  -1, –\n"));
+              HasSubstr("COLUMN  EXPECTED                     FAILING ROWS  EXAMPLES                  FOUND\n"
+                        "price   min 0, missing_at_most 0.01         1,200  row 3: price -1; price –  1,200 of 9 rows\n"));
   server.On("GET /api/v1/runs/6", R"({"id":6,"pipeline":"sorter","state":"running","steps":[
       {"name":"validate","state":"pending","attempts":[],"waiting":"the worker is down: no\u001b[31m library"}]})");
   ProgramEnd end = Ratchet(server.Url(), {"run", "show", "6"});
@@ -81,12 +82,35 @@ TEST(RunList, FiltersAndPagesIntoOneArray) {
   EXPECT_EQ(end.out, "[\n{\"id\":7},\n{\"id\":6}\n]\n");
 }
 
-TEST(RunLogs, PassesTheStreamThrough) {
+TEST(RunLogs, PassesTheLogThrough) {
   FakeServer server;
-  server.On("GET /api/v1/runs/5/logs?follow=1&step=train", "line 1\nline 2\n", 200, "text/plain");
-  ProgramEnd end = Ratchet(server.Url(), {"run", "logs", "5", "-f", "--step", "train"});
+  server.On("GET /api/v1/runs/5/logs?step=train&attempt=2", "line 1\nline 2\n", 200, "text/plain");
+  ProgramEnd end = Ratchet(server.Url(), {"run", "logs", "5", "--step", "train", "--attempt", "2"});
   EXPECT_EQ(end.code, 0);
   EXPECT_EQ(end.out, "line 1\nline 2\n");
+}
+
+std::string LogEvent(const std::string& id, const std::string& data, const std::string& type = "log") {
+  return "id: " + id + "\nevent: " + type + "\ndata: " + data + "\n\n";
+}
+
+TEST(RunLogs, FollowsThroughABrokenConnectionByteForByte) {
+  FakeServer server;
+  const std::string first = "retry: 1000\n\n: alive\n\n" + LogEvent("1-4", R"({"step":"join","attempt":1,"text":"one\n"})") +
+                            "id: 1-9\nevent: log\ndata: {\"step\":\"join\",\"te";  // the connection breaks within an event
+  const std::string second = LogEvent("1-9", R"({"step":"join","attempt":1,"text":"two ü\n"})") +
+                             LogEvent("1-12", R"({"step":"join","attempt":1,"base64":"//4K"})") +
+                             LogEvent("2-0", R"({"step":"join","attempt":2})", "attempt") +
+                             LogEvent("2-4", R"({"step":"join","attempt":2,"text":"end\n"})") +
+                             LogEvent("2-4", R"({"step":"join","attempt":2,"state":"succeeded"})", "end");
+  server.On("GET /api/v1/runs/5/logs", first, 200, "text/event-stream");
+  server.On("GET /api/v1/runs/5/logs", second, 200, "text/event-stream");
+  ProgramEnd end = Ratchet(server.Url(), {"run", "logs", "5", "-f"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_EQ(end.out, "one\ntwo ü\n\xff\xfe\n--- attempt 2 ---\nend\n");
+  ASSERT_EQ(server.Seen().size(), 2u);
+  EXPECT_EQ(server.Seen()[1].last_event_id, "1-4");
+  EXPECT_EQ(server.Seen()[1].target, "/api/v1/runs/5/logs?follow=1&step=join") << "the step that the first answer chose";
 }
 
 // What `ratchet` writes when its standard output is a terminal.
@@ -137,6 +161,57 @@ TEST(TerminalText, LeavesOutWhatSteersATerminalHoweverItIsCut) {
     for (const char c : given) pieces += cut.Feed({&c, 1});
     EXPECT_EQ(pieces, wanted) << testing::PrintToString(given);
   }
+}
+
+TEST(RunStart, AsksForUrgencyAndNoCache) {
+  FakeServer server;
+  server.On("POST /api/v1/pipelines/sorter/runs", RunJson("queued", "null"), 201);
+  EXPECT_EQ(Ratchet(server.Url(), {"run", "start", "sorter", "--no-cache", "--priority", "-5", "-q"}).code, 0);
+  EXPECT_EQ(server.Seen().at(0).body, R"({"priority":-5,"fresh":true})");
+  EXPECT_EQ(Ratchet(server.Url(), {"run", "start", "sorter", "--priority", "101"}).code, 2);
+}
+
+TEST(RunReproduce, EndsWithOneWhenTheWeightsDiffer) {
+  for (const auto& [outcome, code] : {std::pair("reproduced", 0), std::pair("differs", 1)}) {
+    FakeServer server;
+    server.On("POST /api/v1/runs/4/reproduce", RunJson("queued", "null"), 201);
+    server.On("GET /api/v1/runs/5", RunJson("succeeded", "\"" + std::string(outcome) + "\""));
+    ProgramEnd end = Ratchet(server.Url(), {"run", "reproduce", "4", "--wait", "-q"});
+    EXPECT_EQ(end.code, code);
+    EXPECT_THAT(end.out, HasSubstr(std::string("run 5: ") + outcome));
+  }
+}
+
+TEST(PipelinePause, SaysWhatItMeans) {
+  FakeServer server;
+  server.On("POST /api/v1/pipelines/sorter/pause", R"({"name":"sorter","state":"paused"})");
+  server.On("POST /api/v1/pipelines/sorter/resume", R"({"name":"sorter","state":"active"})");
+  EXPECT_EQ(Ratchet(server.Url(), {"pipeline", "pause", "sorter"}).out, "pipeline sorter: paused; no run of it is begun, what runs goes on\n");
+  EXPECT_EQ(Ratchet(server.Url(), {"pipeline", "resume", "sorter"}).out, "pipeline sorter: active; its runs are begun again\n");
+}
+
+TEST(RunShow, TellsTrialsCachedStepsAndTheErrorWithWhatToDo) {
+  FakeServer server;
+  server.On("GET /api/v1/runs/5", R"({"id":5,"pipeline":"sorter","state":"failed","outcome":"failed","priority":7,
+      "error":{"class":"out_of_memory","message":"it asked for more than 2 GiB","hint":"Raise limits.memory","log_tail":["batch 7","bad\u001b[2J alloc"]},
+      "steps":[{"name":"join","kind":"command","state":"succeeded","cached_from":3,"attempts":[]},
+        {"name":"trial-1","kind":"trial","state":"succeeded","attempts":[{"number":1}]},
+        {"name":"trial-2","kind":"trial","state":"skipped","attempts":[{"number":1,"error":{"class":"pruned","message":"worse"}}]},
+        {"name":"train","kind":"select","state":"failed","attempts":[
+          {"number":1,"error":{"class":"out_of_memory","message":"it asked for more than 2 GiB"},"cpu_s":1.5,"max_rss_bytes":2147483648,"read_bytes":1048576}]},
+        {"name":"test","kind":"test","state":"pending","needs":["train"],"attempts":[]}]})");
+  server.On("GET /api/v1/runs/5/trials", R"({"run":5,"metric":"validation_accuracy","best":"trial-1","items":[
+      {"name":"trial-1","state":"succeeded","params":{"lr":0.01},"epochs":4,"of":4,"best":0.91,"rank":1,"reason":null},
+      {"name":"trial-2","state":"pruned","params":{"lr":0.5},"epochs":1,"of":4,"best":0.4,"rank":2,"reason":"last of 3 after epoch 1"}]})");
+  const std::string out = Ratchet(server.Url(), {"run", "show", "5"}).out;
+  EXPECT_THAT(out, HasSubstr("join      cached, from run 3\n"));
+  EXPECT_THAT(out, HasSubstr("trials    2 of 2 ended · 1 succeeded · 1 pruned\n"));
+  EXPECT_THAT(out, HasSubstr("★  trial-1  succeeded     4/4               0.9100     1  lr=0.01"));
+  EXPECT_THAT(out, HasSubstr("   trial-2  pruned        1/4               0.4000     2  lr=0.5   last of 3 after epoch 1"));
+  EXPECT_THAT(out, HasSubstr("train        1  out_of_memory  1.5 s      2.0 GiB  1.0 MiB  it asked for more than 2 GiB"));
+  EXPECT_THAT(out, HasSubstr("Error: out_of_memory in train: it asked for more than 2 GiB\nWhat to do: Raise limits.memory\nLast lines of the log:\n  | batch 7\n"));
+  EXPECT_THAT(out, testing::Not(HasSubstr("\x1b")));
+  EXPECT_THAT(out, HasSubstr("Priority  7"));
 }
 
 TEST(RunCancel, SaysWhatBecameOfTheRun) {

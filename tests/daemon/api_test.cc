@@ -367,6 +367,53 @@ TEST_F(ApiTest, StartsListsCancelsRuns) {
   });
 }
 
+TEST_F(ApiTest, StartsRunsThatAreUrgentOrAnew) {
+  ApplyToys();
+  PushToys();
+  RunAll({
+      {"urgent", "POST", "/api/v1/pipelines/toys/runs", "application/json", R"({"priority":5,"fresh":true})", 201, {"\"priority\":5", "\"fresh\":true"}},
+      {"too urgent", "POST", "/api/v1/pipelines/toys/runs", "application/json", R"({"priority":500})", 400, {"-100 to 100"}},
+      {"no flag", "POST", "/api/v1/pipelines/toys/runs", "application/json", R"({"fresh":1})", 400, {"true or false"}},
+      {"pause", "POST", "/api/v1/pipelines/toys/pause", "", "", 200, {"\"state\":\"paused\""}},
+      {"why it waits", "GET", "/api/v1/runs/1", "", "", 200, {"\"waiting\":\"the pipeline is paused; `ratchet pipeline resume toys`"}},
+      {"resume", "POST", "/api/v1/pipelines/toys/resume", "", "", 200, {"\"state\":\"active\""}},
+      {"pause of none", "POST", "/api/v1/pipelines/none/pause", "", "", 404, {}},
+      {"timeline", "GET", "/api/v1/runs/1/timeline", "", "", 200, {"\"for\":\"queue\""}},
+      {"trials of no sweep", "GET", "/api/v1/runs/1/trials", "", "", 200, {"\"items\":[]"}},
+      {"timeline of none", "GET", "/api/v1/runs/9/timeline", "", "", 404, {}},
+  });
+}
+
+TEST_F(ApiTest, ReproducesOnlyWhatHasTrained) {
+  ApplyToys();
+  PushToys();
+  Ok("POST", "/api/v1/pipelines/toys/runs", "application/json", R"({"set":{"train.params.epochs":7}})");
+  RunAll({{"before", "POST", "/api/v1/runs/1/reproduce", "", "", 409, {"its training has not succeeded"}}});
+  const auto trained = store_->Write([&](Db& db) -> Status {
+    RATCHET_TRY(registry::StartRun(db, 1, 1));
+    for (const char* step : {"validate", "train"})
+      for (auto state : {registry::StepState::kRunning, registry::StepState::kSucceeded})
+        RATCHET_TRY(registry::MoveStep(db, 1, 1, step, state));
+    return {};
+  });
+  ASSERT_TRUE(trained) << trained.error().Message();
+  PushToys();
+  Ok("PUT", "/api/v1/pipelines/toys", "application/yaml", std::string(kToysSpec) + "gate: {confidence: 0.9}\n");
+  const auto answer = Do("POST", "/api/v1/runs/1/reproduce", "application/json", R"({"reason":"audit"})", "Idempotency-Key: a\r\n");
+  EXPECT_EQ(answer.status, 201) << answer.body;
+  const Json run = Json::parse(answer.body, nullptr, false);
+  EXPECT_EQ(run.at("reproduces"), 1);
+  EXPECT_EQ(run.at("revision"), 1);
+  EXPECT_EQ(run.at("dataset_version"), 1);
+  EXPECT_EQ(run.at("fresh"), true);
+  EXPECT_EQ(run.at("overrides").at("train.params.epochs"), 7);
+  EXPECT_EQ(run.at("reason").dump(), R"({"detail":"run 1: audit","kind":"reproduce"})");
+  ASSERT_EQ(run.at("steps").size(), 2u) << "it ends after training";
+  EXPECT_EQ(run.at("steps").at(1).at("needs").dump(), R"(["validate"])");
+  EXPECT_EQ(Do("POST", "/api/v1/runs/1/reproduce", "application/json", R"({"reason":"audit"})", "Idempotency-Key: a\r\n").status, 200);
+  EXPECT_EQ(Do("POST", "/api/v1/runs/7/reproduce").status, 404);
+}
+
 TEST_F(ApiTest, StartsOneRunForEachIdempotencyKey) {
   ApplyToys();
   PushToys();

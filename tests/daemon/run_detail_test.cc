@@ -35,6 +35,8 @@ TEST_F(RunDetailTest, SaysWhyTheNextStepWaits) {
 TEST_F(RunDetailTest, SaysWhichRunGoesFirst) {
   Ok("POST", "/api/v1/pipelines/toys/runs");
   EXPECT_EQ(Ok("GET", "/api/v1/runs/2").at("steps").at(0).at("waiting"), "run 1 of this pipeline goes first");
+  ASSERT_TRUE(store_->Write([&](Db& db) { return registry::StartRun(db, clock_.WallUs(), 1); }));
+  EXPECT_EQ(Ok("GET", "/api/v1/runs/2").at("steps").at(0).at("waiting"), "run 1 of this pipeline is under way");
 }
 
 TEST_F(RunDetailTest, ShowsTheChecksOfAFailedValidation) {
@@ -65,6 +67,20 @@ TEST_F(RunDetailTest, ShowsTheChecksOfAFailedValidation) {
             R"({"examples":[0,0.5],"expect":{"column":"size","min":3},"failing_rows":6,"passed":false})");
   EXPECT_EQ(checks[1].at("passed"), true);
   EXPECT_FALSE(Ok("GET", "/api/v1/runs").at("items").at(0).at("steps").at(0).contains("checks"));
+}
+
+TEST(BoundedChecks, PassOnWhatWasFound) {
+  const Json checks = BoundedChecks({{"checks",
+                                      {{{"expect", {{"like", "live"}}},
+                                        {"passed", false},
+                                        {"failing_rows", 0},
+                                        {"message", "1 of 2 columns have drifted"},
+                                        {"drift", {{{"column", "a"}, {"psi", 0.1}}, {{"column", "b"}, {"psi", 0.9}}}},
+                                        {"examples", {{{"row", 3}, {"values", {{"note", std::string(900, 'x')}}}}}}}}}});
+  EXPECT_EQ(checks[0]["message"], "1 of 2 columns have drifted");
+  EXPECT_EQ(checks[0]["drift"][0]["column"], "b") << "the furthest first";
+  EXPECT_EQ(checks[0]["examples"][0]["row"], 3);
+  EXPECT_LT(checks[0]["examples"][0]["values"]["note"].get<std::string>().size(), 250u);
 }
 
 TEST(BoundedChecks, CutsWhatIsLong) {

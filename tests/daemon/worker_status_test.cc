@@ -29,9 +29,9 @@ class WorkerStatusTest : public ::testing::Test {
 
 TEST_F(WorkerStatusTest, NamesAProgramThatIsMissing) {
   pipeline::ForkServer worker({.program = dir_ + "/none", .plugins = dir_, .log_path = dir_ + "/log"}, clock_);
-  EXPECT_TRUE(WorkerStatus(worker, dir_ + "/log").at("error").is_null());
+  EXPECT_TRUE(WorkerStatus(worker).at("error").is_null());
   worker.Pump();
-  const auto status = WorkerStatus(worker, dir_ + "/log");
+  const auto status = WorkerStatus(worker);
   EXPECT_EQ(status.at("state"), "down");
   EXPECT_EQ(status.at("error"), "cannot start " + dir_ + "/none: No such file or directory");
 }
@@ -42,12 +42,12 @@ TEST_F(WorkerStatusTest, QuotesWhatACrashedWorkerWroteLast) {
   std::filesystem::permissions(program, std::filesystem::perms::owner_all);
   pipeline::ForkServer worker({.program = program, .plugins = dir_, .log_path = dir_ + "/log"}, clock_);
   worker.Pump();
-  while (worker.fd() >= 0) {  // it may have ended within the first turn
+  while (worker.pid(pipeline::StepHost::kRecipes) != 0) {  // it may have ended within the first turn
     pollfd ended{worker.fd(), POLLIN, 0};
     ASSERT_EQ(poll(&ended, 1, 10'000), 1);
     worker.Pump();
   }
-  const auto status = WorkerStatus(worker, dir_ + "/log");
+  const auto status = WorkerStatus(worker);
   EXPECT_EQ(status.at("state"), "starting");
   EXPECT_THAT(status.at("error").get<std::string>(), HasSubstr("ended "));
   EXPECT_THAT(status.at("error").get<std::string>(), EndsWith(": one\nno libtorch here"));
