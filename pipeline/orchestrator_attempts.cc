@@ -295,6 +295,7 @@ Result<Json> Orchestrator::AdoptOutputs(const Context& at, const Step& step, con
   const std::string folder = AttemptFolder(options_.data_dir, at.run().id, step.name, attempt.number);
   Json outputs = Json::object();
   if (step.kind == "test") {
+    if (!IsTestResult(result)) return Fail(ErrorCode::kCorrupt, "take in", "result.json", "it does not say what was tested");
     RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
     outputs["scores.pack"] = {{"sha256", scores}};
     outputs["opponent_version"] = step.outputs ? step.outputs->value("opponent_version", Json()) : Json();

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -85,7 +86,8 @@ def supervisors(data):
 class Torture:
     def __init__(self, folder, kills, seed):
         self.ratchet = Ratchet(folder)
-        self.chance = random.Random(seed)
+        self.chance, self.killer_chance = random.Random(2 * seed), random.Random(2 * seed + 1)  # one for each thread
+        self.failure = None
         self.kills = {}
         self.wanted = kills
         self.acknowledged = {"runs": set(), "releases": set(), "versions": set(), "revisions": set()}
@@ -135,11 +137,11 @@ class Torture:
         name = self.chance.choice(list(PIPELINES))
         what = self.chance.random()
         active = (self.runs("queued") or []) + (self.runs("running") or [])
-        if len(active) < 4:
+        if len(active) < 6 and (not active or what > 0.6):
             self.start_run(name)
         elif what < 0.15:
             self.push()
-        elif what < 0.25:
+        elif what < 0.25 and active:
             self.ask("POST", f"/api/v1/runs/{self.chance.choice(active)['id']}/cancel", {})
         elif what < 0.4:
             ended = (self.runs("failed") or []) + (self.runs("cancelled") or [])
@@ -166,10 +168,10 @@ class Torture:
             found = supervisors(self.ratchet.data)
             if kind == "step":
                 found = [pid for pid in step_processes(self.ratchet.data) if pid not in found]
-        return self.chance.choice(sorted(found)) if found else 0
+        return self.killer_chance.choice(sorted(found)) if found else 0
 
     def kill_one(self):
-        kind = self.chance.choice(VICTIMS)
+        kind = self.killer_chance.choice(VICTIMS)
         pid = self.victim(kind)
         if not pid:
             return
@@ -180,8 +182,16 @@ class Torture:
         self.kills[kind] = self.kills.get(kind, 0) + 1
         if kind == "ratchetd":
             self.ratchet.process.wait()
-            time.sleep(self.chance.choice([0, 0, 0.5]))
+            time.sleep(self.killer_chance.choice([0, 0, 0.5]))
             self.ratchet.start()
+
+    def kill_all(self):
+        try:
+            while sum(self.kills.values()) < self.wanted:
+                time.sleep(self.killer_chance.uniform(0, 0.6))
+                self.kill_one()
+        except BaseException as error:  # told by the torture
+            self.failure = error
 
     def run(self):
         self.ratchet.start()
@@ -189,10 +199,13 @@ class Torture:
         self.rows = 600
         first = self.ratchet.push_csv("customers", churn_csv(600))
         self.acknowledged["versions"].add(("customers", first["version"]))
-        while sum(self.kills.values()) < self.wanted:
+        killer = threading.Thread(target=self.kill_all, daemon=True)
+        killer.start()
+        while killer.is_alive():
             self.act()
-            time.sleep(self.chance.uniform(0, 0.6))
-            self.kill_one()
+            killer.join(self.chance.uniform(0, 0.5))
+        if self.failure:
+            raise self.failure
         self.come_to_rest()
 
     def come_to_rest(self):

@@ -21,6 +21,14 @@ Json Failure(const std::string& error_class) {
   return {{"outcome", "failed"}, {"error", {{"class", error_class}, {"message", "simulated"}, {"hint", ""}}}};
 }
 
+// JSON of a result's form, but not its types.
+Json Nonsense(std::int64_t which) {
+  const Json error = {{"outcome", "failed"}, {"error", "no"}}, outputs = {{"outcome", "succeeded"}, {"outputs", {{"rows", 3}, {"l", "x"}}}};
+  const Json metrics = {{"outcome", "succeeded"}, {"training_metrics", {1, 2}}}, none = {{"outcome", 7}};
+  const Json tested = {{"outcome", "succeeded"}, {"metric", 1}, {"candidate", "good"}};
+  return std::vector<Json>{error, outputs, metrics, none, tested}[static_cast<size_t>(which)];
+}
+
 // The daemon's call to a seam, inside which it may die: before it has an effect or after.
 class SeamCall {
  public:
@@ -114,6 +122,7 @@ void SimulatedProcesses::End(Process& process) {
     process.good_result = well || process.play == Play::kWrongDigest;
   if (process.play == Play::kUserError) result = Failure("user");
   if (process.play == Play::kInternalError) result = Failure("internal");
+  if (process.play == Play::kNonsense) result = Nonsense(chance_.Below(process.step["kind"] == "test" ? 5 : 4));
   if (process.play == Play::kGarbage) std::ofstream(process.folder + "/result.json") << "{\"outcome\":";
   if (result.is_object()) std::ofstream(process.folder + "/result.json") << result.dump();
 }

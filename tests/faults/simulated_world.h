@@ -52,7 +52,7 @@ struct Troubles {
 class SimulatedProcesses final : public pipeline::Executor {
  public:
   enum class Play { kSucceed, kUserError, kInternalError, kSignal, kExitCode, kOutOfMemory, kTimeout, kDiskQuota, kVanish,
-                    kGarbage, kWrongDigest, kSucceedAndVanish };
+                    kGarbage, kNonsense, kWrongDigest, kSucceedAndVanish };
 
   SimulatedProcesses(Chance& chance, SimulatedClock& clock, const Troubles& troubles)
       : chance_(chance), clock_(clock), troubles_(troubles) {}
