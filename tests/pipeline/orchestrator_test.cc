@@ -259,21 +259,6 @@ TEST_F(OrchestratorTest, FailsTheRunAfterTheLastSignal) {
   EXPECT_FALSE(Live());
 }
 
-TEST_F(OrchestratorTest, FailsAStepWhoseResultIsNonsense) {
-  for (const char* text : {R"({"outcome":"failed","error":"no"})", R"({"outcome":"succeeded","outputs":{"x":3}})", R"({"outcome":7})",
-                           R"({"outcome":"succeeded","metric":1,"candidate":"good"})"}) {
-    executor_.script["test"] = FakeExecutor::Play::kHang;
-    std::int64_t id = Submit();
-    Ticks();
-    const std::string attempt = std::to_string(id) + "/test-1";
-    executor_.Finish(attempt, folder_ + "/runs/" + attempt);
-    std::ofstream(folder_ + "/runs/" + attempt + "/result.json", std::ios::trunc) << text;
-    Ticks();
-    EXPECT_EQ(Read(id).state, RunState::kFailed) << text;
-    EXPECT_EQ(Read(id).error->value("class", ""), "internal") << text;
-  }
-}
-
 TEST_F(OrchestratorTest, DoesNotRepeatAUsersError) {
   executor_.script["train"] = FakeExecutor::Play::kUserError;
   std::int64_t id = Submit();
