@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,6 +68,14 @@ json Receive(int fd) {
   return json::parse(packet.substr(0, static_cast<size_t>(size)));
 }
 
+// Of a supervisor, which is the worker's child and not ours.
+void AwaitEnd(pid_t supervisor) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, supervisor, 0));
+  pollfd ended{fd, POLLIN, 0};
+  if (fd >= 0) poll(&ended, 1, -1);
+  if (fd >= 0) close(fd);
+}
+
 pid_t Spawn(std::vector<std::string> args, int control) {
   std::vector<char*> argv;
   for (auto& arg : args) argv.push_back(arg.data());
@@ -93,7 +102,7 @@ std::vector<double> FromForkServer(const std::string& data_dir, int rounds) {
     const auto packet = json{{"op", "start"}, {"id", folder}, {"folder", folder}}.dump();
     const auto begin_ns = NowNs();
     Need(send(ends[0], packet.data(), packet.size(), 0) > 0, "the worker is gone");
-    while (Receive(ends[0])["event"] != "exited") continue;
+    AwaitEnd(Receive(ends[0])["pid"]);
     times.push_back(MillisecondsSince(begin_ns, folder));
   }
   close(ends[0]);

@@ -110,7 +110,12 @@ Result<Response> GetPipeline(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "pipeline"));
   RATCHET_ASSIGN(const registry::Pipeline pipeline,
                  api.store.Read([&](Db& db) { return registry::GetPipeline(db, name); }));
-  return JsonResponse(PipelineJson(pipeline));
+  RATCHET_ASSIGN(const auto drift, api.store.Read([&](Db& db) -> Result<std::optional<registry::DriftReport>> {
+    return registry::FindDrift(db, name);
+  }));
+  Json json = PipelineJson(pipeline);
+  json["drift"] = drift ? DriftJson(*drift) : Json();
+  return JsonResponse(json);
 }
 
 Result<Response> PutPipeline(Api& api, const Request& request) {

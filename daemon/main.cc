@@ -28,6 +28,7 @@
 #include "daemon/settings.h"
 #include "daemon/version.h"
 #include "daemon/worker_status.h"
+#include "pipeline/drift_watch.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -59,8 +60,10 @@ class Daemon {
                                                         .sandbox_required = !settings_.allow_unsandboxed,
                                                         .needs_replica = !settings_.no_serve});
     loop_.emplace(*orchestrator_, *worker_, clock_);
+    drift_.emplace(*store_, *blobs_, files_, clock_, data_ + "/summaries");
     store_->OnCommit([this] { commits_.Raise(); });
     store_->OnCommit([this] { loop_->Wake(); });
+    store_->OnCommit([this] { drift_->Wake(); });
     if (!settings_.no_serve) replicas_.ExpectReplica();
     replicas_.OnReport([this] { loop_->Wake(); });
     RATCHET_TRY(StartHttp());
@@ -70,7 +73,9 @@ class Daemon {
 
   void Run() {
     spdlog::info("ratchetd {} answers on http://{} for {}", kVersion, http_->address(), data_);
+    drift_->Start();
     loop_->Run();
+    drift_->Stop();
     http_ = nullptr;
     if (serve_) serve_->Stop(kServeStopMs);
   }
@@ -167,7 +172,8 @@ class Daemon {
   Metrics metrics_;
   ReplicaHub replicas_{clock_};
   std::unique_ptr<FileLock> lock_;
-  std::optional<ControlLoop> loop_;  // outlives the writer thread, which wakes it
+  std::optional<ControlLoop> loop_;  // outlives the writer thread, which wakes it; so does the next
+  std::optional<pipeline::DriftWatch> drift_;
   std::unique_ptr<registry::Store> store_;
   std::optional<registry::BlobStore> blobs_;
   std::optional<pipeline::ForkServer> worker_;

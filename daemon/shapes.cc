@@ -78,6 +78,12 @@ Json PipelineJson(const registry::Pipeline& pipeline) {
           {"last_run", OrNull(pipeline.last_run)}};
 }
 
+Json DriftJson(const registry::DriftReport& drift) {
+  Json json = drift.report;
+  json.update({{"dataset_version", drift.dataset_version}, {"live", drift.live}, {"worst", drift.worst}, {"at", drift.at}});
+  return json;
+}
+
 Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which) {
   Json steps = Json::array();
   for (const registry::Step& step : run.steps) steps.push_back(StepJson(run, step, data_dir, which));

@@ -4,12 +4,14 @@
 
 #include "daemon/api.h"
 #include "registry/models.h"
+#include "registry/pipelines.h"
 #include "registry/records.h"
 
 // The registry's records as the JSON of docs/formats.md, "Control plane HTTP: shapes".
 namespace ratchet::daemon {
 
 Json PipelineJson(const registry::Pipeline& pipeline);
+Json DriftJson(const registry::DriftReport& drift);
 // Whose `progress` is read from the step folders: a list has it of running steps only, as each costs a file.
 enum class ProgressOf { kRunningSteps, kAllSteps };
 Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which = ProgressOf::kRunningSteps);

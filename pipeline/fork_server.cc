@@ -39,7 +39,8 @@ ForkServer::ForkServer(ForkServerOptions options, const Clock& clock)
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   Watch(epoll_, timer_);
-  const auto commands_log = options.commands_log_path.empty() ? options.log_path + ".commands" : options.commands_log_path;
+  const auto commands_log =
+      options.commands_log_path.empty() ? options.log_path + ".commands" : options.commands_log_path;
   WorkerCommand command{options.program, "commands", options.plugins, commands_log, options.log_level};
   workers_[0] = std::make_unique<WorkerProcess>(command, clock);
   command.role = "recipes";
@@ -99,9 +100,9 @@ void ForkServer::Hear(WorkerProcess::Heard heard) {
     Follow(known->second, std::exchange(heard.pidfd, -1));
   } else if (event == "refused" && awaited) {
     const Json error = packet.value("error", Json::object());
-    known->second.status = {.kind = StepStatus::Kind::kExited,
-                            .exit = {.error_class = text(error, "class"), .message = text(error, "message"),
-                                     .hint = text(error, "hint")}};
+    known->second.status = {
+        .kind = StepStatus::Kind::kExited,
+        .exit = {.error_class = text(error, "class"), .message = text(error, "message"), .hint = text(error, "hint")}};
   } else if (event == "started" && known != steps_.end()) {
     // Without a descriptor (a kernel before 5.3 has none to give) the folder has to tell.
     Drop(known->first);

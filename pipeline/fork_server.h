@@ -22,10 +22,10 @@ struct ForkServerOptions {
   std::string log_level = "info";
 };
 
-// Runs steps by two `ratchet-worker` processes, one for each StepHost (docs/formats.md, "Fork server"), and watches each
-// step by a pidfd of its supervisor. Steps outlive the workers and this object; another one takes them on again by their
-// folders. The control loop's thread only, but for Describe(), Ready(), State() and WhyDown(), which any thread may
-// call.
+// Runs steps by two `ratchet-worker` processes, one for each StepHost (docs/formats.md, "Fork server"), and watches
+// each step by a pidfd of its supervisor. Steps outlive the workers and this object; another one takes them on again by
+// their folders. The control loop's thread only, but for Describe(), Ready(), State() and WhyDown(), which any thread
+// may call.
 class ForkServer final : public Executor {
  public:
   ForkServer(ForkServerOptions options, const Clock& clock);

@@ -52,7 +52,7 @@ void Orchestrator::FollowReleases() {
     LoadState state = serving_.Loaded(release.model, release.to);
     if (state.kind == LoadState::Kind::kNoReplica)
       state.kind = options_.needs_replica ? LoadState::Kind::kLoading : LoadState::Kind::kReady;
-    if (state.kind == LoadState::Kind::kLoading && now_us_ - release.created_at > options_.load_timeout_us)
+    if (state.kind == LoadState::Kind::kLoading && IsOver(release.created_at, options_.load_timeout_us, now_us_))
       state = {LoadState::Kind::kFailed, "no replica had it ready in " +
                                              std::to_string(options_.load_timeout_us / 1'000'000) + " s"};
     Status done;
@@ -190,18 +190,20 @@ bool Orchestrator::Perform(Context& at, const EndRun& action) {
   const Run& run = at.run();
   RunState state = action.state;
   std::string outcome = action.outcome;
-  if (outcome == "cancelled" && WentLive(run)) {
-    state = RunState::kSucceeded;  // the cancellation came too late
+  std::optional<Json> error = action.error;
+  if ((outcome == "cancelled" || outcome == "failed") && WentLive(run)) {
+    state = RunState::kSucceeded;  // the cancellation came too late, or the deadline too early
     outcome = "promoted";
+    error.reset();
   }
   std::string summary = SummaryOf(run, outcome);
   if (outcome == "reproduced") outcome = CompareReproduction(run, summary);
-  if (state == RunState::kFailed && action.error) summary = action.error->value("message", summary);
+  if (state == RunState::kFailed && error) summary = error->value("message", summary);
   Status ended = store_.Write([&](Db& db) -> Status {
     if (auto release = registry::ReleaseOfRun(db, run.id); release && !release->ended_at)
       RATCHET_TRY(registry::AbortRelease(db, now_us_, release->id, "the run was " + outcome));
     RATCHET_TRY(CloseSteps(db, now_us_, run.id, outcome));
-    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = action.error});
+    return registry::EndRun(db, now_us_, run.id, state, {.outcome = outcome, .summary = summary, .error = error});
   });
   if (!ended) return Postpone(run, ended.error());
   spdlog::info("run {} of {}: {}. {}", run.id, run.pipeline, outcome, summary);

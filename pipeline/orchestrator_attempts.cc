@@ -163,6 +163,9 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   if (Status written = WriteStepFolder(files_, step_file); !written) return Postpone(at.run(), written.error());
   auto attempt = store_.Write([&](Db& db) -> Result<Attempt> {
     if (!key.empty()) registry::SetCacheKey(db, at.run().id, step.name, key);
+    // Against whom the candidate is tested is kept here: the step's folder is neither durable nor out of the step's reach.
+    if (step.kind == "test")
+      registry::SetOutputs(db, at.run().id, step.name, {{"opponent_version", inputs->live ? Json(inputs->live->version) : Json()}});
     return registry::StartAttempt(db, now_us_, at.run().id, step.name);
   });
   if (!attempt) return Postpone(at.run(), attempt.error());
@@ -292,11 +295,10 @@ Result<Json> Orchestrator::AdoptOutputs(const Context& at, const Step& step, con
   const std::string folder = AttemptFolder(options_.data_dir, at.run().id, step.name, attempt.number);
   Json outputs = Json::object();
   if (step.kind == "test") {
+    if (!IsTestResult(result)) return Fail(ErrorCode::kCorrupt, "take in", "result.json", "it does not say what was tested");
     RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
-    RATCHET_ASSIGN(std::string text, files_.Read(folder + "/step.json"));
-    const Json opponent = Json::parse(text, nullptr, false).value("live", Json());
     outputs["scores.pack"] = {{"sha256", scores}};
-    outputs["opponent_version"] = opponent.is_object() ? opponent.value("version", Json()) : Json();
+    outputs["opponent_version"] = step.outputs ? step.outputs->value("opponent_version", Json()) : Json();
   }
   const StepSpec* own = FindStep(*at.spec, step.name);
   if (own == nullptr) return outputs;

@@ -125,7 +125,7 @@ bool Orchestrator::Perform(Context& at, const FollowRelease&) {
   if (!*release || !(*release)->ended_at) return false;
   if ((*release)->state == registry::ReleaseState::kDone) {
     // Who waited for the run finds the version served.
-    bool late = now_us_ - *(*release)->ended_at > options_.confirm_timeout_us;
+    const bool late = IsOver(*(*release)->ended_at, options_.confirm_timeout_us, now_us_);
     if (!late && !serving_.Confirmed(run.model, (*release)->epoch.value_or(0))) return false;
     Status moved = store_.Write(
         [&](Db& db) { return registry::MoveStep(db, now_us_, run.id, "release", StepState::kSucceeded); });

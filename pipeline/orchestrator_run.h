@@ -10,6 +10,11 @@ inline constexpr std::int64_t kIdleTickUs = 5'000'000;   // nothing under way
 inline constexpr std::int64_t kBusyTickUs = 500'000;     // steps running: their ends wake the loop earlier
 inline constexpr std::int64_t kWaitingTickUs = 50'000;   // waiting for the executor or for replicas
 
+// Whether the time since then is over; also when the clock went back by more than that, perhaps by days.
+inline bool IsOver(std::int64_t since_us, std::int64_t limit_us, std::int64_t now_us) {
+  return now_us - since_us > limit_us || since_us - now_us > limit_us;
+}
+
 // One run while its actions are performed.
 struct Orchestrator::Context {
   registry::RunWork work;

@@ -45,7 +45,8 @@ RunAction AfterFailure(const Step& step, const AttemptPolicy& policy, std::int64
   int failures = Count(step, AttemptState::kFailed);
   if (failures >= policy.attempts || !IsRetryable(error, policy.retry)) return FailStep{step.name, error};
   std::int64_t at_us = RetryAt(last, failures, policy);
-  if (at_us > now_us) return WaitUntil{at_us};
+  const bool clock_went_back = last.ended_at.value_or(0) > now_us;  // perhaps by days, which nobody is to wait for
+  if (at_us > now_us && !clock_went_back) return WaitUntil{at_us};
   return StartAttempt{step};
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/names.h"
 #include "gate/metrics.h"
+#include "lake/expectations.h"
 #include "pipeline/cron.h"
 #include "pipeline/spec_sections.h"
 #include "pipeline/sweep.h"
@@ -57,28 +58,50 @@ void ReadSplit(Section split, std::optional<SplitSpec>& into) {
   into = std::move(read);
 }
 
-void CheckExpectation(Section item, const YamlNode& node) {
-  item.Require("column", "the column that this expectation is about");
-  item.Text("column", CheckColumn);
-  auto any = [](double) { return true; };
-  auto least = item.Number("min", "a number", any), most = item.Number("max", "a number", any);
-  if (least && most && *least > *most) item.Fault("max", fmt::format("must be at least min, which is {}", *least));
-  item.Number("missing_at_most", "a share from 0 to 1", [](double v) { return v >= 0 && v <= 1; });
-  item.Bool("not_null");
-  item.Bool("unique");
-  item.Text("matches", [](const std::string& pattern) {
-    return pattern.empty() || pattern.size() > 1'000 ? Refuse(pattern, "a pattern has 1 to 1,000 bytes") : Status();
-  });
-  const YamlNode* in = item.Find("in");
-  auto is_value = [](const YamlNode& v) {
-    return v.kind == YamlNode::Kind::kQuoted || (v.kind == YamlNode::Kind::kPlain && !JsonFromTree(v).is_discarded());
-  };
-  if (in && (in->kind != YamlNode::Kind::kList || in->items.empty() || !std::ranges::all_of(in->items, is_value)))
-    item.Fault("in", "must be a list of the allowed values such as [red, green]");
-  if (node.kind == YamlNode::Kind::kMap && node.entries.size() < 2 && item.Has("column"))
-    item.Fault(
-        "column",
-        "has nothing that is expected of it; add one of in, min, max, missing_at_most, not_null, unique, matches");
+// The line of what `path` leads to, or of the last that the tree has of it. Keys may hold dots of their own.
+int LineAlong(const YamlNode& from, std::string_view path) {
+  int line = from.line;
+  for (const YamlNode* node = &from; path.size() > 1;) {
+    path.remove_prefix(1);
+    auto leads = [&](const YamlEntry& entry) {
+      return path.starts_with(entry.key) && (path.size() == entry.key.size() || path[entry.key.size()] == '.');
+    };
+    auto entry = std::ranges::find_if(node->entries, leads);
+    if (entry == node->entries.end()) break;
+    if (entry->line > 0) line = entry->line;
+    path.remove_prefix(entry->key.size());
+    node = &entry->node;
+  }
+  return line;
+}
+
+// As everywhere in a spec, a key without a value counts as absent.
+YamlNode WithoutNulls(YamlNode node) {
+  std::erase_if(node.entries, [](const YamlEntry& entry) { return entry.node.kind == YamlNode::Kind::kNull; });
+  for (YamlEntry& entry : node.entries) entry.node = WithoutNulls(std::move(entry.node));
+  return node;
+}
+
+// The first scalar that is a number beyond 64 bits: JSON has no word for it.
+const YamlNode* FindBeyondRange(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::kPlain) return JsonFromTree(node).is_discarded() ? &node : nullptr;
+  for (const YamlNode& item : node.items)
+    if (const YamlNode* found = FindBeyondRange(item)) return found;
+  for (const YamlEntry& entry : node.entries)
+    if (const YamlNode* found = FindBeyondRange(entry.node)) return found;
+  return nullptr;
+}
+
+void ReadExpectation(const YamlNode& given, const std::string& path, Faults& faults, nlohmann::json& into) {
+  const YamlNode item = WithoutNulls(given);
+  if (const YamlNode* number = FindBeyondRange(item))
+    return faults.Add(path, number->line,
+                      fmt::format("{} must fit 64 bits; put it in quotes if it is text", Describe(*number)));
+  nlohmann::json json = JsonFromTree(item);
+  auto read = lake::ExpectationFromJson(json.dump(), path);
+  if (read) return into.push_back(std::move(json));
+  for (const FieldError& fault : read.error().details)
+    faults.Add(fault.field, LineAlong(item, std::string_view(fault.field).substr(path.size())), fault.detail);
 }
 
 void ReadExpect(Section& data, Faults& faults, nlohmann::json& into) {
@@ -86,15 +109,10 @@ void ReadExpect(Section& data, Faults& faults, nlohmann::json& into) {
   if (!list) return;
   if (list->kind != YamlNode::Kind::kList)
     return data.Fault("expect", "must be a list of expectations such as - {column: price, min: 0}");
-  for (size_t i = 0; i < list->items.size(); ++i) {
-    const YamlNode& item = list->items[i];
-    std::string path = data.PathOf(fmt::format("expect[{}]", i));
-    if (item.kind == YamlNode::Kind::kNull) faults.Add(path, item.line, "is empty");
-    CheckExpectation(Section(faults, &item, path, list->line,
-                             {"column", "in", "min", "max", "missing_at_most", "not_null", "unique", "matches"}),
-                     item);
-    into.push_back(JsonFromTree(item));
-  }
+  if (list->items.size() > lake::kMaxExpectations)
+    return data.Fault("expect", fmt::format("must have at most {} entries", lake::kMaxExpectations));
+  for (size_t i = 0; i < list->items.size(); ++i)
+    ReadExpectation(list->items[i], data.PathOf(fmt::format("expect[{}]", i)), faults, into);
 }
 
 void ReadData(Section data, Faults& faults, DataSpec& into) {

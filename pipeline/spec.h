@@ -17,7 +17,7 @@ namespace ratchet::pipeline {
 // Limits on the text itself.
 inline constexpr size_t kMaxSpecBytes = 256 * 1024;
 inline constexpr int kMaxSpecDepth = 32;
-inline constexpr size_t kMaxSpecNodes = 20'000;  // counted after aliases are expanded, so that an alias bomb is refused
+inline constexpr size_t kMaxSpecNodes = 100'000;  // counted after aliases are expanded, so that an alias bomb is refused
 
 struct SplitSpec {
   double validation = 0.1;           // share of rows, 0 ≤ v < 1

@@ -173,6 +173,8 @@ void ReadSteps(Section& root, Faults& faults, Spec& into) {
   any.insert(any.end(), {"needs", "outputs", "sweep"});
   Section train = root.Child("train", any);
   CheckEdges(train, into.train, {}, false, graph);
+  if (into.train.recipe && !into.train.inputs.empty())
+    train.Fault("inputs", "is for a command; a recipe trains on the dataset's columns alone");
   for (const StepSpec& step : read) {
     Section section = steps.Child(step.name, any);
     CheckEdges(section, step, step.needs, true, graph);

@@ -30,7 +30,7 @@ std::optional<std::string> CacheKey(const Json& step, const std::string& build) 
   const std::string kind = step.at("kind");
   if (kind == "test") return std::nullopt;
   Json key = {{"format", 1}, {"kind", kind}, {"build", build}, {"recipe", step.at("recipe")},
-              {"inputs", Digests(step.at("inputs"))}, {"outputs", step.value("outputs", Json())}};
+              {"inputs", Digests(step.at("inputs"))}, {"input_names", step.value("input_names", Json())}, {"outputs", step.value("outputs", Json())}};
   if (kind != "validate")  // which asks about the data alone
     key.update({{"params", step.at("params")}, {"seed", step.at("seed")}, {"command", step.at("command")},
                 {"command_files", Digests(step.at("command_files"))}, {"cpus", step.at("limits").at("cpus")}});

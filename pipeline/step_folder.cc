@@ -147,7 +147,10 @@ Json MakeStepFile(const StepInputs& inputs, const BlobStore& blobs) {
                {"params", ParamsPart(inputs)}, {"seed", work.seed}, {"data", DataPart(inputs)},
                {"inputs", InputsPart(inputs, blobs)}, {"metric", inputs.metric}, {"limits", LimitsPart(work.limits)},
                {"resume", inputs.resume ? Json(*inputs.resume) : Json()}};
-  if (const StepSpec* own = FindStep(*inputs.spec, name)) step["outputs"] = own->outputs;
+  if (const StepSpec* own = FindStep(*inputs.spec, name)) {
+    step["input_names"] = own->inputs;
+    step["outputs"] = own->outputs;
+  }
   if (name == "test") AddTestPart(step, inputs, blobs);
   step["sandbox"] = {{"data_dir", inputs.data_dir}, {"read", ReadablePaths(step)}, {"required", inputs.sandbox_required}};
   return step;
@@ -203,6 +206,25 @@ std::vector<Json> EpochProgress(const std::string& folder) {
   return epochs;
 }
 
+// What is read of a result must be of the type that it is read as: the daemon does not die of a worker's slip.
+static bool HasForm(const Json& result) {
+  auto is_object = [](const Json& part) { return part.is_null() || part.is_object(); };
+  if (!result.is_object() || !result.contains("outcome") || !result["outcome"].is_string()) return false;
+  if (!is_object(result.value("error", Json())) || !is_object(result.value("training_metrics", Json()))) return false;
+  const Json outputs = result.value("outputs", Json::object());
+  return outputs.is_object() && std::ranges::all_of(outputs, [](const Json& output) {
+           return output.is_object() && output.value("path", Json()).is_string() && output.value("sha256", Json()).is_string() &&
+                  output.value("bytes", Json()).is_number_integer();
+         });
+}
+
+bool IsTestResult(const Json& result) {
+  for (const char* text : {"metric", "per_row", "opponent_kind"})
+    if (!result.value(text, Json()).is_string()) return false;
+  return result.value("candidate", Json()).is_number() && result.value("opponent", Json()).is_number() &&
+         result.value("higher_is_better", Json(true)).is_boolean();
+}
+
 Result<std::optional<Json>> ReadResult(Files& files, const std::string& folder) {
   std::string path = folder + "/result.json";
   auto text = files.Read(path, kMaxResultBytes);
@@ -211,7 +233,7 @@ Result<std::optional<Json>> ReadResult(Files& files, const std::string& folder) 
     return std::unexpected(text.error());
   }
   Json result = Json::parse(*text, nullptr, false);
-  if (!result.is_object() || !result.contains("outcome") || !result["outcome"].is_string())
+  if (!HasForm(result))
     return Fail(ErrorCode::kCorrupt, "read", path, "not a step's result");
   return result;
 }

@@ -54,6 +54,8 @@ registry::Json LogTail(const std::string& folder);
 
 // result.json, or nothing when the step has not ended. kCorrupt: it is there but is not one.
 Result<std::optional<registry::Json>> ReadResult(Files& files, const std::string& folder);
+// Whether a result of `test` says all that the gate asks for.
+bool IsTestResult(const registry::Json& result);
 // Every whole line of progress.jsonl that has an epoch and metrics, at most 10,000 of them.
 std::vector<registry::Json> EpochProgress(const std::string& folder);
 // The last complete line of progress.jsonl; null when there is none. Reads the file's tail only.

@@ -70,7 +70,8 @@ class SpawnPlan {
 int TakeDescriptor(msghdr& message) {
   int taken = -1;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header))
-    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(int)))
       std::memcpy(&taken, CMSG_DATA(header), sizeof taken);
   return taken;
 }

@@ -14,9 +14,9 @@
 namespace ratchet::pipeline {
 
 struct WorkerCommand {
-  std::string program;  // path of ratchet-worker
-  std::string role;     // "commands" or "recipes"
-  std::string plugins;  // folder of plugins
+  std::string program;   // path of ratchet-worker
+  std::string role;      // "commands" or "recipes"
+  std::string plugins;   // folder of plugins
   std::string log_path;  // its own stderr is appended here
   std::string log_level = "info";
 };

@@ -147,4 +147,23 @@ void KeepDrift(Db& db, const std::string& pipeline, const DriftReport& drift) {
           pipeline, drift.dataset_version, drift.live, drift.worst, drift.report, drift.at);
 }
 
+std::vector<DriftDue> DriftsDue(Db& db) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT p.name, m.live, v.dataset_version, d.latest_version, n.manifest, v.manifest_json FROM pipelines p"
+      " JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision"
+      " JOIN models m ON m.name = r.model"
+      " JOIN versions v ON v.model = m.name AND v.version = m.live AND v.dataset = r.dataset"
+      " JOIN datasets d ON d.name = r.dataset AND d.latest_version > v.dataset_version"
+      " JOIN dataset_versions n ON n.dataset = d.name AND n.version = d.latest_version"
+      " LEFT JOIN drift f ON f.pipeline = p.name AND f.live = m.live AND f.dataset_version = d.latest_version"
+      " WHERE p.deleted = 0 AND f.pipeline IS NULL AND json_extract(r.spec_json, '$.retrain.drift') IS NOT NULL"
+      " ORDER BY p.name");
+  std::vector<DriftDue> due;
+  while (rows.executeStep())
+    due.push_back({.pipeline = rows.getColumn(0).getString(), .live = rows.getColumn(1).getInt64(),
+                   .trained_on = rows.getColumn(2).getInt64(), .dataset_version = rows.getColumn(3).getInt64(),
+                   .dataset_manifest = rows.getColumn(4).getString(), .bundle = JsonColumn(rows, 5)});
+  return due;
+}
+
 }  // namespace ratchet::registry

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "registry/db.h"
 #include "registry/records.h"
@@ -44,5 +45,17 @@ struct DriftReport {
 };
 std::optional<DriftReport> FindDrift(Db& db, const std::string& pipeline);
 void KeepDrift(Db& db, const std::string& pipeline, const DriftReport& drift);
+
+// A pipeline that asks for drift and whose dataset has grown since its live version was trained, in a way that its kept
+// report does not know of.
+struct DriftDue {
+  std::string pipeline;
+  std::int64_t live = 0;
+  std::int64_t trained_on = 0;       // the live version's dataset version
+  std::int64_t dataset_version = 0;  // the latest
+  std::string dataset_manifest;      // SHA-256, of the latest
+  Json bundle;                       // manifest of the live version's bundle
+};
+std::vector<DriftDue> DriftsDue(Db& db);  // by name
 
 }  // namespace ratchet::registry

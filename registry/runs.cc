@@ -63,15 +63,17 @@ Status CheckUndecided(Db& db, const Run& run) {
 }
 
 // Steps that a retry does over: those that did not succeed, and the whole comparison where the gate or the release failed.
-// A trial that was pruned stays so.
+// A trial that was pruned stays so, and so does every one once the best has been picked.
 std::vector<Step> StepsToRepeat(const Run& run) {
   auto failed = [&](std::string_view name) {
     const Step* step = run.FindStep(name);
     return step != nullptr && step->state != StepState::kSucceeded;
   };
   const bool compare_again = (failed("gate") || failed("release")) && !failed("test");
+  const bool picked = !failed("train");
   std::vector<Step> found;
   for (const Step& step : run.steps) {
+    if (step.kind == "trial" && picked) continue;
     bool compared = step.kind == "test" || step.kind == "gate" || step.kind == "release";
     bool pruned = step.kind == "trial" && step.state == StepState::kSkipped && !step.attempts.empty();
     if (!IsEnd(step.state) || pruned) continue;

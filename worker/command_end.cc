@@ -76,8 +76,9 @@ std::expected<void, StepError> JudgeEnd(const CommandEnd& end, const std::string
 }
 
 std::unexpected<StepError> CannotRun(const CommandEnd& end, int why) {
-  return UserFault(fmt::format("the {}'s program cannot be run: {}: {}", end.who, end.name, strerror(why)),
-                   fmt::format("Name a program of the PATH or one of the {}'s files (./run.sh) in its command.", end.who));
+  return UserFault(
+      fmt::format("the {}'s program cannot be run: {}: {}", end.who, end.name, strerror(why)),
+      fmt::format("Name a program of the PATH or one of the {}'s files (./run.sh) in its command.", end.who));
 }
 
 StepError NameLimits(const StepSpec& spec, StepError error) {

@@ -22,16 +22,20 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kProgressFd = 20;
+
 std::string OutFolder(const StepSpec& spec) { return WorkFolder(spec) + "/out"; }
 
+// A step is to cost a millisecond or two, and each file that is made costs a tenth of one: so TMPDIR is the working
+// folder itself, and RATCHET_PROGRESS a pipe under the name of its descriptor.
 std::map<std::string, std::string> Variables(const StepSpec& spec) {
   const auto work = WorkFolder(spec);
   const auto threads = std::to_string(spec.limits.cpus);
-  std::map<std::string, std::string> variables{{"TMPDIR", work + "/tmp"},
+  std::map<std::string, std::string> variables{{"TMPDIR", work},
                                                {"RATCHET_INPUTS", work + "/inputs.json"},
                                                {"RATCHET_PARAMS", work + "/params.json"},
                                                {"RATCHET_OUT", OutFolder(spec)},
-                                               {"RATCHET_PROGRESS", ProgressFifo(spec)},
+                                               {"RATCHET_PROGRESS", fmt::format("/dev/fd/{}", kProgressFd)},
                                                {"RATCHET_SEED", std::to_string(spec.seed)},
                                                {"RATCHET_THREADS", threads},
                                                {"RATCHET_STEP_FOLDER", spec.folder},
@@ -84,11 +88,9 @@ std::expected<json, StepError> CollectOne(const StepSpec& spec, const std::strin
 
 }  // namespace
 
-std::string ProgressFifo(const StepSpec& spec) { return WorkFolder(spec) + "/progress.fifo"; }
-
 Status MakeCommandFolders(const StepSpec& spec) {
   const auto work = WorkFolder(spec);
-  for (const auto& folder : {work, work + "/out", work + "/tmp"})
+  for (const auto& folder : {work, work + "/out"})
     if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return FailErrno("make", folder, errno);
   return {};
 }
@@ -104,6 +106,8 @@ void BecomeCommand(const StepSpec& spec, const CommandStart& start) {
     return list;
   };
   const auto argv = pointers(arguments), envp = pointers(environment);
+  // Out of the way of the numbers that shells use (3 to 9), and not closed by exec.
+  dup2(start.progress_fd, kProgressFd);
   execvpe(argv[0], argv.data(), envp.data());
   TellAndExit(start.failure_fd, CannotRun({"step", spec.command[0], 0}, errno).error());
 }

@@ -10,13 +10,11 @@ namespace ratchet::worker {
 struct CommandStart {
   pid_t parent = 0;  // the supervisor; the command ends with it
   int output_fd = -1;
-  int failure_fd = -1;  // closed by a successful exec; else gets the error as JSON
+  int failure_fd = -1;   // closed by a successful exec; else gets the error as JSON
+  int progress_fd = -1;  // what RATCHET_PROGRESS leads to
   bool limit_address_space = true;
   SandboxMeans sandbox = SandboxMeans::kNone;
 };
-
-// The fifo that RATCHET_PROGRESS names, in the working folder. Made before the command starts.
-std::string ProgressFifo(const StepSpec& spec);
 
 // Makes the folders that the command is given, empty.
 Status MakeCommandFolders(const StepSpec& spec);

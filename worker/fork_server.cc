@@ -140,9 +140,9 @@ void ForkServer::Refuse(const std::string& id, const Error& error) {
 
 void ForkServer::Start(const std::string& id, const std::string& folder) {
   if (supervisors_.size() >= kMaxRunningSteps)
-    return Refuse(id, Fail(ErrorCode::kOverloaded, "start step", id, "too many steps run already",
-                           "Start it when one has ended.")
-                          .error());
+    return Refuse(
+        id, Fail(ErrorCode::kOverloaded, "start step", id, "too many steps run already", "Start it when one has ended.")
+                .error());
   std::fflush(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {

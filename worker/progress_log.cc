@@ -41,7 +41,8 @@ void ProgressLog::Report(const sdk::Progress& progress) {
   if (!progress.metrics.empty()) line["metrics"] = progress.metrics;
   if (!progress.message.empty()) line["message"] = progress.message;
   // The ends of epochs and what a recipe has to say stay in the step's log; the rest only passes by.
-  if (!progress.metrics.empty() || !progress.message.empty()) spdlog::info("{}", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (!progress.metrics.empty() || !progress.message.empty())
+    spdlog::info("{}", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   Append(std::move(line));
 }
 

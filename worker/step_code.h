@@ -18,7 +18,7 @@ class StepCode {
   virtual ~StepCode() = default;
   // Loads the plugins of the folder; empty: none. kNotFound: no such folder.
   virtual Status LoadPlugins(const std::string& folder) = 0;
-  virtual std::vector<Error> Faults() const = 0;     // plugins that could not be loaded
+  virtual std::vector<Error> Faults() const = 0;       // plugins that could not be loaded
   virtual nlohmann::json DescribeRecipes() const = 0;  // as in the `ready` packet of docs/formats.md
   virtual std::string TorchVersion() const = 0;
   // Has LibTorch do what it does once, so that the children need not; starts no threads.

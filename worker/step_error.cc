@@ -1,7 +1,11 @@
 #include "worker/step_error.h"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "base/files.h"
@@ -31,9 +35,8 @@ std::string_view ErrorClassName(ErrorClass error_class) {
 }
 
 std::optional<ErrorClass> ParseErrorClass(std::string_view name) {
-  for (const auto one :
-       {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota, ErrorClass::kSignal,
-        ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
+  for (const auto one : {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota,
+                         ErrorClass::kSignal, ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
     if (ErrorClassName(one) == name) return one;
   return std::nullopt;
 }
@@ -66,14 +69,33 @@ std::string BytesText(std::uint64_t bytes) {
   return fmt::format("{} bytes", bytes);
 }
 
-Status WriteResult(const std::string& folder, const StepOutcome& outcome) {
+namespace {
+
+Status WriteContentSynced(const std::string& path, const std::string& text) {
+  const auto made = path + ".tmp";
+  const int fd = open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) return FailErrno("make", made, errno);
+  const ssize_t written = write(fd, text.data(), text.size());
+  int why = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : ENOSPC;
+  if (why == 0 && fdatasync(fd) != 0) why = errno;
+  close(fd);
+  if (why == 0 && rename(made.c_str(), path.c_str()) != 0) why = errno;
+  if (why != 0) return FailErrno("write", path, why);
+  return {};
+}
+
+}  // namespace
+
+Status WriteResult(const std::string& folder, const StepOutcome& outcome, ResultSync sync) {
   nlohmann::json result = outcome ? *outcome : outcome.error().details;
   result["format"] = 1;
   result["outcome"] = outcome ? "succeeded" : "failed";
   if (!outcome) result["error"] = ErrorToJson(outcome.error());
   // Bytes that are no UTF-8 (a trainer's last words) are replaced, never a reason to lose the result.
   const auto text = result.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
-  return SystemFiles().WriteAtomic(folder + "/result.json", text + "\n");
+  const auto path = folder + "/result.json";
+  if (sync == ResultSync::kContent) return WriteContentSynced(path, text + "\n");
+  return SystemFiles().WriteAtomic(path, text + "\n");
 }
 
 }  // namespace ratchet::worker

@@ -13,8 +13,8 @@ struct LogCaps {
   size_t segments = 4;  // the last ones
 };
 
-// Writes FOLDER/log, and what comes after its first part to FOLDER/log.OFFSET, where OFFSET counts from the beginning of
-// the stream; the oldest of these segments go, so that it is the middle that is dropped (docs/formats.md, "Step
+// Writes FOLDER/log, and what comes after its first part to FOLDER/log.OFFSET, where OFFSET counts from the beginning
+// of the stream; the oldest of these segments go, so that it is the middle that is dropped (docs/formats.md, "Step
 // folder"). What the disk does not take is dropped too: a log is never a reason to fail. One thread.
 class StepLogWriter {
  public:

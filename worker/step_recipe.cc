@@ -15,8 +15,9 @@ namespace {
 std::expected<const sdk::StepRecipe*, StepError> FindStepRecipe(const StepSpec& spec, const PluginHost& plugins) {
   if (const auto* recipe = plugins.FindStep(spec.recipe)) return recipe;
   const auto near = NearestName(spec.recipe, plugins.StepNames());
-  return UserFault(fmt::format("there is no recipe {} for a step", Quoted(spec.recipe)),
-                   near.empty() ? "ratchet-worker --list-recipes tells which there are." : "Did you mean " + near + "?");
+  return UserFault(
+      fmt::format("there is no recipe {} for a step", Quoted(spec.recipe)),
+      near.empty() ? "ratchet-worker --list-recipes tells which there are." : "Did you mean " + near + "?");
 }
 
 }  // namespace

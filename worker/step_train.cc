@@ -12,7 +12,6 @@
 #include "worker/command_end.h"
 #include "worker/command_process.h"
 #include "worker/confined_call.h"
-#include "worker/process_watch.h"
 #include "worker/step_inputs.h"
 #include "worker/steps.h"
 #include "worker/trainer_output.h"

@@ -1,10 +1,13 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "base/files.h"
 #include "base/names.h"
 #include "lake/expectations.h"
 #include "lake/pack.h"
+#include "lake/summary.h"
 #include "worker/cells.h"
 #include "worker/steps.h"
 
@@ -74,25 +77,50 @@ std::expected<void, StepError> CheckTargetSuits(const TargetFacts& facts, const 
   return {};
 }
 
+// The packs that the live version was trained on: `inputs.reference` of step.json, there where an expectation asks.
+Result<std::vector<std::string>> ReferencePacks(const StepSpec& spec) {
+  RATCHET_ASSIGN(const auto text, SystemFiles().Read(spec.folder + "/step.json", kMaxStepSpecBytes));
+  const auto step = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto packs = step.is_object() ? step.value("/inputs/reference"_json_pointer, json::array()) : json();
+  if (!packs.is_array() || !std::ranges::all_of(packs, &json::is_string))
+    return Fail(ErrorCode::kInvalid, "read", "step.json", "inputs.reference: must be a list of packs");
+  return packs.get<std::vector<std::string>>();
+}
+
+// Nothing where there is no live version, or nothing asks for it.
+Result<std::optional<lake::Summary>> SummariseLive(const StepSpec& spec, const std::vector<lake::Expectation>& all) {
+  if (std::ranges::none_of(all, [](const auto& one) { return one.like.has_value(); })) return std::nullopt;
+  RATCHET_ASSIGN(const auto packs, ReferencePacks(spec));
+  if (packs.empty()) return std::nullopt;
+  lake::Summary live;
+  for (const auto& pack : packs) {
+    RATCHET_ASSIGN(const auto summary, lake::Summarise(pack));
+    RATCHET_ASSIGN(live, lake::Merge(live, summary));
+  }
+  return live;
+}
+
 StepOutcome CheckExpectationsHold(const StepSpec& spec) {
   RATCHET_STEP_ASSIGN(const auto expectations, lake::ExpectationsFromJson(spec.data.expect.dump()));
+  RATCHET_STEP_ASSIGN(const auto live, SummariseLive(spec, expectations));
   auto packs = spec.train;
   packs.insert(packs.end(), spec.validation.begin(), spec.validation.end());
-  RATCHET_STEP_ASSIGN(const auto results, lake::Evaluate(expectations, packs));
+  RATCHET_STEP_ASSIGN(const auto results,
+                      lake::Evaluate(expectations, packs, {.live = live ? &*live : nullptr, .scratch = spec.folder}));
   json checks = json::parse(lake::CheckResultsToJson(results));
   std::int64_t failing = 0;
-  std::string columns;
+  std::string subjects;
   for (const auto& result : results) {
     if (result.passed) continue;
     ++failing;
-    if (failing <= 5) columns += (columns.empty() ? "" : ", ") + Quoted(result.expectation.column);
+    if (failing <= 5) subjects += (subjects.empty() ? "" : ", ") + lake::ExpectationSubject(result.expectation);
   }
   if (failing == 0) return json{{"checks", checks}};
-  return std::unexpected(
-      StepError{ErrorClass::kUser,
-                fmt::format("{} of {} data.expect checks fail (columns {})", failing, results.size(), columns),
-                "See the failing rows in the step's checks; mend the data or the expectation.",
-                {{"checks", checks}}});
+  return std::unexpected(StepError{ErrorClass::kUser,
+                                   fmt::format("{} of {} data.expect checks fail ({}{})", failing, results.size(),
+                                               subjects, failing > 5 ? ", …" : ""),
+                                   "See the failing rows in the step's checks; mend the data or the expectation.",
+                                   {{"checks", checks}}});
 }
 
 }  // namespace

@@ -68,8 +68,8 @@ class Supervisor {
   std::unique_ptr<StepWatch> watch_;
   std::unique_ptr<ProgressLog> progress_;  // commands only: all others write it themselves
   std::string failure_;                    // what the child told before it could become the command
-  int signal_fd_ = -1, timer_fd_ = -1, progress_fd_ = -1;
-  std::array<int, 2> log_pipe_{-1, -1}, failure_pipe_{-1, -1};
+  int signal_fd_ = -1, timer_fd_ = -1;
+  std::array<int, 2> log_pipe_{-1, -1}, failure_pipe_{-1, -1}, progress_pipe_{-1, -1};  // reading, writing end
   pid_t child_ = -1;
   int status_ = kNotStarted;
   bool child_ended_ = false, reaped_all_ = false;
@@ -135,14 +135,11 @@ Status Supervisor::Open() {
   if (pipe2(log_pipe_.data(), O_CLOEXEC) != 0) return FailErrno("make", "log pipe", errno);
   fcntl(log_pipe_[0], F_SETFL, O_NONBLOCK);
   if (!is_command()) return {};
-  if (pipe2(failure_pipe_.data(), O_CLOEXEC) != 0) return FailErrno("make", "pipe", errno);
-  RATCHET_TRY(MakeCommandFolders(spec_));
-  const auto fifo = ProgressFifo(spec_);
-  if (mkfifo(fifo.c_str(), 0600) != 0) return FailErrno("make", fifo, errno);
-  // Reading and writing, so that it never ends while the command opens and closes it.
-  progress_fd_ = open(fifo.c_str(), O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-  if (progress_fd_ < 0) return FailErrno("open", fifo, errno);
-  return {};
+  if (pipe2(failure_pipe_.data(), O_CLOEXEC) != 0 || pipe2(progress_pipe_.data(), O_CLOEXEC) != 0)
+    return FailErrno("make", "pipe", errno);
+  // The writing end stays open here too, so that it never ends while the command opens and closes it.
+  fcntl(progress_pipe_[0], F_SETFL, O_NONBLOCK);
+  return MakeCommandFolders(spec_);
 }
 
 Status Supervisor::Launch(const std::optional<CgroupParent>& cgroups) {
@@ -170,6 +167,7 @@ void Supervisor::RunChild(pid_t supervisor) {
     BecomeCommand(spec_, {.parent = supervisor,
                           .output_fd = log_pipe_[1],
                           .failure_fd = failure_pipe_[1],
+                          .progress_fd = progress_pipe_[1],
                           .limit_address_space = limit_address_space,
                           .sandbox = options_.sandbox});
   prctl(PR_SET_NAME, ("step:" + spec_.step).c_str());
@@ -191,7 +189,7 @@ void Supervisor::RunChild(pid_t supervisor) {
 void Supervisor::WaitForEnd() {
   while (!child_ended_) {
     std::array<pollfd, 4> polled{
-        {{signal_fd_, POLLIN, 0}, {log_pipe_[0], POLLIN, 0}, {progress_fd_, POLLIN, 0}, {timer_fd_, POLLIN, 0}}};
+        {{signal_fd_, POLLIN, 0}, {log_pipe_[0], POLLIN, 0}, {progress_pipe_[0], POLLIN, 0}, {timer_fd_, POLLIN, 0}}};
     if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
     if (polled[1].revents != 0) DrainLog(kReadsAtOnce);
     if (polled[2].revents != 0) DrainProgress();
@@ -270,8 +268,8 @@ void Supervisor::DrainLog(int reads) {
 
 void Supervisor::DrainProgress() {
   std::array<char, kReadBytes> buffer;
-  for (int reads = 0; progress_fd_ >= 0 && reads < kReadsAtOnce; ++reads) {
-    const ssize_t got = read(progress_fd_, buffer.data(), buffer.size());
+  for (int reads = 0; progress_pipe_[0] >= 0 && reads < kReadsAtOnce; ++reads) {
+    const ssize_t got = read(progress_pipe_[0], buffer.data(), buffer.size());
     if (got <= 0) return;
     if (progress_ == nullptr) progress_ = std::make_unique<ProgressLog>(folder_, clock_);
     progress_->Feed({buffer.data(), static_cast<size_t>(got)});
@@ -289,12 +287,12 @@ StepOutcome Supervisor::JudgeCommand() const {
 
 void Supervisor::WriteCommandResult() {
   DrainProgress();
-  (void)unlink(ProgressFifo(spec_).c_str());
   auto outcome = JudgeCommand();
   if (outcome && progress_ != nullptr && !progress_->last_metrics().empty())
     (*outcome)["metrics"] = progress_->last_metrics();
-  if (!outcome) log_.Write(fmt::format("{}: {}\n", ErrorClassName(outcome.error().error_class), outcome.error().message));
-  if (const auto written = WriteResult(folder_, outcome); !written) {
+  if (!outcome)
+    log_.Write(fmt::format("{}: {}\n", ErrorClassName(outcome.error().error_class), outcome.error().message));
+  if (const auto written = WriteResult(folder_, outcome, ResultSync::kContent); !written) {
     watch_->Condemn(FromError(written.error()));
     spdlog::error("{}", written.error().Message());
   }

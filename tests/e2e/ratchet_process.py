@@ -151,9 +151,9 @@ class Ratchet:
         self.process.wait(timeout=60)
 
     def stop(self):
-        """Ends the daemon, and the data plane in case the daemon was killed before it could."""
+        """Ends the daemon with its steps, and the data plane in case the daemon was killed before it could."""
         if self.process and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
             try:
                 self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:

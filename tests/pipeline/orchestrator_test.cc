@@ -259,6 +259,21 @@ TEST_F(OrchestratorTest, FailsTheRunAfterTheLastSignal) {
   EXPECT_FALSE(Live());
 }
 
+TEST_F(OrchestratorTest, FailsAStepWhoseResultIsNonsense) {
+  for (const char* text : {R"({"outcome":"failed","error":"no"})", R"({"outcome":"succeeded","outputs":{"x":3}})", R"({"outcome":7})",
+                           R"({"outcome":"succeeded","metric":1,"candidate":"good"})"}) {
+    executor_.script["test"] = FakeExecutor::Play::kHang;
+    std::int64_t id = Submit();
+    Ticks();
+    const std::string attempt = std::to_string(id) + "/test-1";
+    executor_.Finish(attempt, folder_ + "/runs/" + attempt);
+    std::ofstream(folder_ + "/runs/" + attempt + "/result.json", std::ios::trunc) << text;
+    Ticks();
+    EXPECT_EQ(Read(id).state, RunState::kFailed) << text;
+    EXPECT_EQ(Read(id).error->value("class", ""), "internal") << text;
+  }
+}
+
 TEST_F(OrchestratorTest, DoesNotRepeatAUsersError) {
   executor_.script["train"] = FakeExecutor::Play::kUserError;
   std::int64_t id = Submit();
@@ -300,6 +315,19 @@ TEST_F(OrchestratorTest, ACancellationThatComesTooLateLeavesTheRunPromoted) {
   Ticks();
   EXPECT_EQ(Read(id).outcome, "promoted");
   EXPECT_EQ(Live(), 1);
+}
+
+TEST_F(OrchestratorTest, ADeadlineThatPassesOnceTheVersionIsLiveLeavesTheRunPromoted) {
+  Apply(std::string(kSpec) + "run: {deadline: 60s}\n");
+  serving_.confirmed = false;
+  std::int64_t id = Submit();
+  Ticks(8);
+  ASSERT_EQ(Live(), 1);
+  ASSERT_EQ(Read(id).state, RunState::kRunning);
+  clock_.AdvanceUs(61'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+  EXPECT_FALSE(Read(id).error);
 }
 
 TEST_F(OrchestratorTest, ARetriedRunWaitsForAYoungerOneOfItsPipeline) {
@@ -359,6 +387,27 @@ TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoad) {
   }
   EXPECT_EQ(Read(id).state, RunState::kFailed);
   EXPECT_FALSE(Live());
+}
+
+TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoadThoughTheClockWentBack) {
+  serving_.state = {LoadState::Kind::kLoading, ""};
+  std::int64_t id = Submit();
+  Ticks();
+  ASSERT_EQ(Read(id).FindStep("release")->state, StepState::kRunning);
+  clock_.AdvanceUs(-86'400'000'000);
+  Ticks();
+  EXPECT_EQ(Read(id).state, RunState::kFailed);
+  EXPECT_FALSE(Live());
+}
+
+TEST_F(OrchestratorTest, TakesATestInWhoseStepFileThePowerTook) {
+  executor_.script["test"] = FakeExecutor::Play::kHang;
+  std::int64_t id = Submit();
+  Ticks();
+  executor_.Finish("1/test-1", folder_ + "/runs/1/test-1");
+  std::ofstream(folder_ + "/runs/1/test-1/step.json", std::ios::trunc).close();
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted") << Read(id).summary;
 }
 
 TEST_F(OrchestratorTest, ARunEndsOnceTheReplicasConfirmButDoesNotWaitForEver) {

@@ -84,6 +84,11 @@ TEST(RunPlan, WaitsLongerAfterEachFailureAndThenGivesUp) {
   EXPECT_TRUE(Is<FailStep>(Only(With({Open("train", failed)}))));
 }
 
+TEST(RunPlan, DoesNotWaitForAClockThatWentBack) {
+  std::vector<Attempt> failed{Ended(AttemptState::kFailed, "signal")};
+  EXPECT_TRUE(Is<StartAttempt>(Only(With({Open("train", failed)}), kNow - 86'400'000'000)));
+}
+
 TEST(RunPlan, RetriesByClass) {
   auto next = [](const std::string& error_class, AttemptPolicy (*policy)(const Step&)) {
     return Only(With({Open("train", {Ended(AttemptState::kFailed, error_class)})}), kNow + 100'000'000, policy);

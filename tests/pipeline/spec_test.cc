@@ -80,9 +80,9 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
   EXPECT_EQ(
       SpecToJson(*spec).dump(),
       R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95},)"
-      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"test":{},)"
-      R"("train":{"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
-      R"("recipe":"a.b","seed":0}})");
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{},)"
+      R"("train":{"cache":true,"inputs":[],"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
+      R"("recipe":"a.b","retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
 }
 
 TEST(ParseSpec, TakesCommandsWithNumbersAsWords) {
@@ -146,7 +146,7 @@ const Fault kFaults[] = {
     {"epochs: 3", "epochs: 99999999999999999999", "train.params.epochs", 13, "fits 64 bits"},
     {"learning_rate: 1e-3", "learning_rate: .inf", "train.params.learning_rate", 13, "finite number"},
     {"  seed: 18446744073709551615", "  seed: -1", "train.seed", 14, "whole number from 0"},
-    {"  seed: 18446744073709551615", "  sweep: {trials: 8}", "train.sweep", 14, "not available in this version"},
+    {"  seed: 18446744073709551615", "  sweep: {trials: 8}", "train.sweep", 14, "must name 1 to 32 parameters"},
     {"cpus: 2", "cpus: 0", "train.limits.cpus", 15, "a whole number from 1 to 1024, not '0'"},
     {"cpus: 2", "cpus: 1.5", "train.limits.cpus", 15, "a whole number"},
     {"memory: 2GiB", "memory: 2GB2", "train.limits.memory", 15, "the unit 'GB2' is not known"},
@@ -165,8 +165,8 @@ const Fault kFaults[] = {
     {"strategy: immediate", "watch: {}", "release.watch", 23, "not available in this version"},
     {"approval: auto", "approval: manual", "release.approval", 23, "not available in this version"},
     {"new_rows: 5000", "new_rows: 0", "retrain.new_rows", 25, "a whole number from 1"},
-    {"new_rows: 5000", "schedule: '0 3 * * *'", "retrain.schedule", 25, "not available in this version"},
-    {"new_rows: 5000", "drift: 0.2", "retrain.drift", 25, "not available in this version"},
+    {"new_rows: 5000", "schedule: '0 3 * *'", "retrain.schedule", 25, "five fields"},
+    {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "above 0"},
     {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
 };
 
@@ -188,6 +188,70 @@ TEST(ParseSpec, NamesPathLineAndWhatIsAllowedForEachFault) {
     ASSERT_FALSE(error.details.empty());
     EXPECT_THAT(error.details[0].detail, HasSubstr(fault.says));
   }
+}
+
+// One entry of data.expect, whose first line is line 5, and the fault in it.
+struct ExpectFault {
+  std::string entry, field;
+  int line;
+  std::string says;
+};
+
+const ExpectFault kExpectFaults[] = {
+    {"{columm: x, min: 0}", ".columm", 5, "did you mean 'column'?"},
+    {"{column: x, min: a}", ".min", 5, "must be a number"},
+    {"column: x\n      min: 0\n      missing_at_most: 1.5", ".missing_at_most", 7, "a share from 0 to 1"},
+    {"{column: x, matches: '(a'}", ".matches", 5, ""},
+    {"column: x\n      matches: ''", ".matches", 6, "1 to 1000 bytes"},
+    {"{column: x, type: intger}", ".type", 5, "integer, real, text or blob"},
+    {"{column: x, in: [99999999999999999999]}", "", 5, "'99999999999999999999' must fit 64 bits"},
+    {"{unique: []}", ".unique", 5, "a list of 1 to 16 columns"},
+    {"{unique: [a, a]}", ".unique", 5, "names column 'a' twice"},
+    {"unique: [a, b]\n      min: 3", ".min", 6, "make it an entry of its own"},
+    {"rows: 5", ".rows", 5, "a map with min, max or both"},
+    {"rows:\n        min: 10\n        max: 5", ".rows.max", 7, "must be at least min"},
+    {"rows: {minn: 10}", ".rows.minn", 5, "did you mean 'min'?"},
+    {"fresh: {column: ts}", ".fresh.within", 5, "is missing"},
+    {"fresh:\n        column: ts\n        within: soon", ".fresh.within", 7, "such as 90s, 30m, 12h or 2d"},
+    {"fresh: {within: 2d}", ".fresh.column", 5, "the column of times"},
+    {"like: previous", ".like", 5, "live version's training data"},
+    {"like: live\n      columns: [a]\n      psi_at_most: -1", ".psi_at_most", 7, "at least 0"},
+    {"{like: live, ks_at_most: 2}", ".ks_at_most", 5, "a distance from 0 to 1"},
+    {"~", "", 5, "must be a map such as"},
+    {"{}", "", 5, "must be a map such as"},
+    {"price", "", 5, "must be a map such as"},
+};
+
+TEST(ParseSpec, NamesPathAndLineOfEachFaultOfAnExpectation) {
+  for (const ExpectFault& fault : kExpectFaults) {
+    SCOPED_TRACE(fault.entry);
+    auto spec = ParseSpec("model: m\ntrain: {recipe: a.b}\ndata:\n  expect:\n    - " + fault.entry + "\n  dataset: d\n  target: t\n");
+    ASSERT_FALSE(spec);
+    EXPECT_EQ(spec.error().field, "data.expect[0]" + fault.field) << spec.error().Message();
+    EXPECT_EQ(spec.error().line, fault.line) << spec.error().Message();
+    EXPECT_THAT(spec.error().details[0].detail, HasSubstr(fault.says));
+  }
+}
+
+TEST(ParseSpec, TakesEveryFormOfExpectation) {
+  auto spec = ParseSpec(
+      "model: m\ntrain: {recipe: a.b}\ndata:\n  dataset: d\n  target: t\n  expect:\n"
+      "    - {column: x, min: 0, max: , type: real}\n    - {unique: [a, b]}\n    - {rows: {min: 100}}\n"
+      "    - {fresh: {column: ts, within: 2d}}\n    - {like: live, columns: [x], psi_at_most: 0.1}\n");
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->data.expect.dump(),
+            R"([{"column":"x","min":0,"type":"real"},{"unique":["a","b"]},{"rows":{"min":100}},)"
+            R"({"fresh":{"column":"ts","within":"2d"}},{"columns":["x"],"like":"live","psi_at_most":0.1}])");
+  EXPECT_TRUE(SpecFromJson(SpecToJson(*spec)));
+}
+
+TEST(ParseSpec, RefusesMoreExpectationsThanAreEvaluated) {
+  std::string text = "model: m\ntrain: {recipe: a.b}\ndata:\n  dataset: d\n  target: t\n  expect:\n";
+  for (int i = 0; i < 1001; ++i) text += "    - {rows: {min: 1}}\n";
+  auto spec = ParseSpec(text);
+  ASSERT_FALSE(spec);
+  EXPECT_EQ(spec.error().field, "data.expect");
+  EXPECT_THAT(spec.error().Message(), HasSubstr("at most 1000"));
 }
 
 TEST(ParseSpec, TellsEveryFaultAtOnce) {
@@ -423,6 +487,61 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   EXPECT_TRUE(
       CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
   EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
+}
+
+// What is said of the first fault at this path; empty where there is none.
+std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
+  if (spec) return "";
+  for (const FieldError& fault : spec.error().details)
+    if (fault.field == path) return fault.detail;
+  return "no fault there, but: " + spec.error().details.front().field + " " + spec.error().details.front().detail;
+}
+
+Result<Spec> WithSteps(const std::string& steps, const std::string& train = "command: [t]") {
+  return ParseSpec("model: m\ndata: {dataset: d, target: t}\nsteps:\n" + steps + "train: {" + train + "}\n");
+}
+
+TEST(SpecSteps, ComeAfterThoseTheyNeed) {
+  auto spec = WithSteps("  z: {command: [a], outputs: [x]}\n  a: {command: [b], inputs: [z.x, data.train]}\n  b: {command: [c], needs: [a]}\n");
+  ASSERT_TRUE(spec) << FaultAt(spec, "");
+  ASSERT_EQ(spec->steps.size(), 3u);
+  EXPECT_EQ(spec->steps[0].name, "z");
+  EXPECT_EQ(spec->steps[1].name, "a");
+  EXPECT_EQ(spec->steps[2].name, "b");
+  auto again = SpecFromJson(SpecToJson(*spec));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(SpecToJson(*again), SpecToJson(*spec));
+}
+
+TEST(SpecSteps, RefuseWhatCannotRun) {
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [b]}\n  b: {command: [x], needs: [a]}\n"), "steps.a").find("a needs b needs a"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [joni]}\n  join: {command: [x]}\n"), "steps.a.needs[0]").find("did you mean 'join'"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n"), "steps.a.outputs[0]").find("read by nothing"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [b.o]}\n"), "steps.a.inputs[0]").find("which there is not"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [data.holdout]}\n"), "steps.a.inputs[0]").find("gate alone"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  train: {command: [x]}\n"), "steps.train").find("built-in"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: ['../o']}\n"), "steps.a.outputs[0]").find("file name"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {recipe: flow.pass, command: [x]}\n"), "steps.a.command").find("keep one"), std::string::npos);
+  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n", "recipe: a.b, inputs: [a.o]"), "train.inputs").find("for a command"), std::string::npos);
+}
+
+TEST(SpecSchedule, IsOfOneOrTwoForms) {
+  auto with = [](const std::string& retrain) { return ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x]}\nretrain: {" + retrain + "}\n"); };
+  auto plain = with("schedule: '0 3 * * *'");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->retrain.zone, "UTC");
+  auto zoned = with("schedule: {cron: '0 3 * * *', zone: Europe/Berlin}");
+  ASSERT_TRUE(zoned);
+  EXPECT_EQ(zoned->retrain.zone, "Europe/Berlin");
+  EXPECT_EQ(SpecToJson(*SpecFromJson(SpecToJson(*zoned))), SpecToJson(*zoned));
+  EXPECT_FALSE(with("schedule: '0 25 * * *'"));
+  EXPECT_FALSE(with("schedule: {cron: '0 3 * * *', zone: Europe/Berlinn}"));
+  EXPECT_FALSE(with("drift: 0"));
+}
+
+TEST(SpecRetry, NamesClasses) {
+  auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x], retry: {on: [timout]}}\n");
+  EXPECT_NE(FaultAt(spec, "train.retry.on[0]").find("did you mean 'timeout'"), std::string::npos);
 }
 
 }  // namespace

@@ -17,13 +17,13 @@
 
 namespace ratchet::registry {
 
-// The steps of a run that has none but the built-in ones.
-inline constexpr const char* kStepNames[] = {"validate", "train", "test", "gate", "release"};
-inline std::vector<StepInput> PlainSteps() {
+// The plain chain.
+inline constexpr const char* kChain[] = {"validate", "train", "test", "gate", "release"};
+inline std::vector<StepInput> ChainSteps() {
   std::vector<StepInput> steps;
-  for (const char* name : kStepNames) {
+  for (const char* name : kChain) {
     StepInput step{.name = name, .kind = name, .needs = {}, .params = {}};
-    if (!steps.empty()) step.needs = {steps.back().name};
+    if (!steps.empty()) step.needs.push_back(steps.back().name);
     steps.push_back(std::move(step));
   }
   return steps;
@@ -71,7 +71,7 @@ class RegistryTest : public testing::Test {
   registry::Run StartRunNow(const std::string& pipeline = "sorter") {
     auto run = store_->Write([&](Db& db) {
       return CreateRun(db, 3, {.pipeline = pipeline, .reason = {{"kind", "manual"}, {"detail", ""}},
-                               .overrides = Json::object(), .spec = Json::object(), .steps = PlainSteps()});
+                               .overrides = Json::object(), .spec = Json::object(), .steps = ChainSteps()});
     });
     EXPECT_TRUE(run) << run.error().Message();
     return run.value_or(registry::Run{});

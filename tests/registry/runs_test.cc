@@ -62,7 +62,7 @@ TEST_F(RunsTest, RetryGoesBackToTheTestWhenTheReleaseFailed) {
   registry::Run run = StartRunNow();
   auto retried = store_->Write([&](Db& db) -> Result<registry::Run> {
     RATCHET_TRY(StartRun(db, 5, run.id));
-    for (const char* step : kStepNames) {
+    for (const char* step : kChain) {
       RATCHET_TRY(MoveStep(db, 5, run.id, step, StepState::kRunning));
       RATCHET_TRY(MoveStep(db, 6, run.id, step, std::string_view(step) == "release" ? StepState::kFailed : StepState::kSucceeded));
     }
@@ -74,6 +74,31 @@ TEST_F(RunsTest, RetryGoesBackToTheTestWhenTheReleaseFailed) {
   EXPECT_EQ(retried->FindStep("train")->state, StepState::kSucceeded);
   EXPECT_EQ(retried->FindStep("test")->state, StepState::kPending);
   EXPECT_EQ(retried->FindStep("release")->state, StepState::kPending);
+}
+
+TEST_F(RunsTest, RetryLeavesTrialsOnceTheBestHasBeenPicked) {
+  MakePipeline();
+  PushRows(10);
+  auto retried = store_->Write([&](Db& db) -> Result<registry::Run> {
+    RATCHET_ASSIGN(registry::Run run, CreateRun(db, 3, {.pipeline = "sorter", .reason = {{"kind", "manual"}}, .overrides = Json::object(),
+                                                        .spec = Json::object(),
+                                                        .steps = {{.name = "trial-1", .kind = "trial", .needs = {}, .params = {}},
+                                                                  {.name = "trial-2", .kind = "trial", .needs = {}, .params = {}},
+                                                                  {.name = "train", .kind = "select", .needs = {"trial-1", "trial-2"}, .params = {}},
+                                                                  {.name = "test", .kind = "test", .needs = {"train"}, .params = {}}}}));
+    RATCHET_TRY(StartRun(db, 5, run.id));
+    for (const char* step : {"trial-1", "trial-2", "train", "test"}) {
+      const bool fails = std::string_view(step) == "trial-2" || std::string_view(step) == "test";
+      RATCHET_TRY(MoveStep(db, 5, run.id, step, StepState::kRunning));
+      RATCHET_TRY(MoveStep(db, 6, run.id, step, fails ? StepState::kFailed : StepState::kSucceeded));
+    }
+    RATCHET_TRY(EndRun(db, 7, run.id, RunState::kFailed, {.outcome = "failed"}));
+    return RetryRun(db, 8, "tester", run.id);
+  });
+  ASSERT_TRUE(retried) << retried.error().Message();
+  EXPECT_EQ(retried->FindStep("trial-2")->state, StepState::kFailed);
+  EXPECT_EQ(retried->FindStep("train")->blocked, 0);
+  EXPECT_EQ(retried->FindStep("test")->state, StepState::kPending);
 }
 
 TEST_F(RunsTest, PageNewestFirstByCursor) {

@@ -116,7 +116,8 @@ TEST(ForkServer, NeverStartsAStepThatWasGivenUp) {
   StepFolder folder;
   folder.RunScript("echo ran > ran\n");
   folder.AddFile(folder.path() + "/process.json", "{\"abandoned\":true}");
-  EXPECT_TRUE(folder.Run(worker).is_null());
+  (void)folder.Start(worker);
+  EXPECT_TRUE(folder.AwaitExit().is_null());
   EXPECT_FALSE(folder.Has("work"));
   EXPECT_FALSE(folder.Has("result.json"));
 }

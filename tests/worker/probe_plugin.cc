@@ -86,7 +86,11 @@ class Step final : public StepRecipe {
   }
 
  private:
-  RecipeInfo info_{"probe.step", "Tells what it was given.", "step", "", {{"word", ParamType::kText, "none", {}, {}, {}, "A word."}}};
+  RecipeInfo info_{"probe.step",
+                   "Tells what it was given.",
+                   "step",
+                   "",
+                   {{"word", ParamType::kText, "none", {}, {}, {}, "A word."}}};
 };
 
 const Step kStep;

@@ -234,6 +234,34 @@ TEST_F(Validation, TellsEveryCheckWhenOneFails) {
   EXPECT_EQ(result["checks"][1]["failing_rows"], 10);
 }
 
+TEST_F(Validation, FailsWhenTheRowsAreUnlikeThoseOfTheLiveVersion) {
+  folder_.step["data"]["expect"] = json::parse(R"([{"like":"live","columns":["x"]}])");
+  std::vector<lake::Row> elsewhere;
+  for (int i = 0; i < 300; ++i) elsewhere.push_back({100.0 + i, std::int64_t{i % 2}});
+  folder_.step["inputs"]["reference"] = {folder_.AddPack("before", ToySchema(), elsewhere),
+                                         folder_.AddPack("before2", ToySchema(), elsewhere)};
+  Run(300);
+  const auto result = folder_.Result();
+  EXPECT_EQ(result["error"]["class"], "user") << result;
+  EXPECT_THAT(Message(), HasSubstr("like live"));
+  ASSERT_EQ(result["checks"].size(), 1u) << result;
+  EXPECT_EQ(result["checks"][0]["drift"][0]["column"], "x");
+}
+
+TEST_F(Validation, PassesWhenTheRowsAreLikeThoseOfTheLiveVersion) {
+  folder_.step["data"]["expect"] = json::parse(R"([{"like":"live"}])");
+  folder_.step["inputs"]["reference"] = {folder_.AddPack("before", ToySchema(), ToyRows(300))};
+  Run(300);
+  EXPECT_EQ(folder_.Result()["outcome"], "succeeded") << folder_.Result();
+}
+
+TEST_F(Validation, SaysSoWhenThereIsNoLiveVersionToBeLike) {
+  folder_.step["data"]["expect"] = json::parse(R"([{"like":"live"}])");
+  Run(20);
+  EXPECT_EQ(folder_.Result()["outcome"], "succeeded") << folder_.Result();
+  EXPECT_THAT(folder_.Result()["checks"][0]["message"].get<std::string>(), HasSubstr("no live version"));
+}
+
 TEST_F(Validation, SuggestsTheNearestColumnForAMistypedTarget) {
   folder_.step["data"]["target"] = "labels";
   Run(20);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
@@ -34,7 +35,9 @@ bool AwaitInput(int fd) {
 WorkerProcess::WorkerProcess(const std::vector<std::string>& flags, const std::string& role) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) std::abort();
-  std::vector<std::string> args{RATCHET_WORKER, "--role", role, "--control-fd", "3", "--plugins", RATCHET_PROBE_PLUGINS};
+  std::vector<std::string> args{RATCHET_WORKER, "--role", role, "--control-fd", "3"};
+  if (std::ranges::find(flags, "--plugins") == flags.end())
+    args.insert(args.end(), {"--plugins", RATCHET_PROBE_PLUGINS});
   args.insert(args.end(), flags.begin(), flags.end());
   std::vector<char*> argv;
   for (auto& arg : args) argv.push_back(arg.data());
@@ -191,6 +194,8 @@ json StepFolder::AwaitExit() const {
 }
 
 json StepFolder::Run(const WorkerProcess& worker) {
+  // A folder is one attempt's; a test that runs its step again means another attempt.
+  for (const char* name : {"/process.json", "/exit.json", "/kill.json"}) fs::remove(step_ + name);
   (void)Start(worker);
   return AwaitExit();
 }

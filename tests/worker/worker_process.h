@@ -74,7 +74,8 @@ class StepFolder {
   bool Has(const std::string& name) const;
   bool AwaitFile(const std::string& name) const;  // false after the deadline
 
-  // A fifo, work/ready.fifo of the step's folder: what a trainer writes into it is how a test knows that it has come that far.
+  // A fifo, work/ready.fifo of the step's folder: what a trainer writes into it is how a test knows that it has come
+  // that far.
   void MakeFifo();
   std::string AwaitLine() const;
 

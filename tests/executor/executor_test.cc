@@ -136,9 +136,7 @@ TEST_F(Executor, GoesOnWhenAWorkerIsKilled) {
   ASSERT_TRUE(Until([&] { return server_->Poll(step_).pid.has_value(); }));
   const int first = server_->pid(StepHost::kCommands);
   kill(first, SIGKILL);
-  ASSERT_TRUE(Until([&] {
-    return server_->Ready(StepHost::kCommands) && server_->pid(StepHost::kCommands) != first;
-  }));
+  ASSERT_TRUE(Until([&] { return server_->Ready(StepHost::kCommands) && server_->pid(StepHost::kCommands) != first; }));
   EXPECT_EQ(server_->Poll(step_).kind, Kind::kRunning);
   folder_.AddFile(folder_.path() + "/work/go", "");
   ASSERT_TRUE(UntilExited());

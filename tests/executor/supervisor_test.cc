@@ -28,7 +28,8 @@ class Supervisor : public ::testing::Test {
 };
 
 TEST_F(Supervisor, CollectsTheOutputsOfACommand) {
-  folder_.RunScript("printf abc > $RATCHET_OUT/a.txt; : > $RATCHET_OUT/empty; echo not asked for > $RATCHET_OUT/more\n");
+  folder_.RunScript(
+      "printf abc > $RATCHET_OUT/a.txt; : > $RATCHET_OUT/empty; echo not asked for > $RATCHET_OUT/more\n");
   folder_.step["outputs"] = {"a.txt", "empty"};
   EXPECT_EQ(folder_.Run(worker_)["exit_code"], 0);
   const auto result = folder_.Result();
@@ -57,9 +58,10 @@ TEST_F(Supervisor, TakesNoLinkForAnOutput) {
 }
 
 TEST_F(Supervisor, TellsACommandItsInputsAndParameters) {
-  folder_.RunScript("cp $RATCHET_INPUTS $RATCHET_PARAMS $RATCHET_OUT/; cp $RATCHET_TRAIN $RATCHET_OUT/train; "
-                    "cat \"$(dirname $RATCHET_TRAIN)/joined\" > $RATCHET_OUT/joined; "
-                    "echo $RATCHET_SEED $RATCHET_THREADS $RATCHET_STEP_FOLDER $RATCHET_VALIDATION\n");
+  folder_.RunScript(
+      "cp $RATCHET_INPUTS $RATCHET_PARAMS $RATCHET_OUT/; cp $RATCHET_TRAIN $RATCHET_OUT/train; "
+      "cat \"$(dirname $RATCHET_TRAIN)/joined\" > $RATCHET_OUT/joined; "
+      "echo $RATCHET_SEED $RATCHET_THREADS $RATCHET_STEP_FOLDER $RATCHET_VALIDATION\n");
   const auto pack = folder_.AddPack("pack", ToySchema(), ToyRows(3));
   const auto joined = folder_.AddFile("blobs/joined", "id,x\n");
   folder_.step["sandbox"]["read"].push_back(joined);
@@ -67,7 +69,8 @@ TEST_F(Supervisor, TellsACommandItsInputsAndParameters) {
   folder_.step["params"] = {{"depth", 3}};
   folder_.step["outputs"] = {"inputs.json", "params.json", "train", "joined"};
   ASSERT_EQ(folder_.Run(worker_)["exit_code"], 0) << folder_.Read("log");
-  EXPECT_EQ(json::parse(folder_.Read("work/out/inputs.json")), json({{"data.train", pack}, {"join.joined.csv", joined}}));
+  EXPECT_EQ(json::parse(folder_.Read("work/out/inputs.json")),
+            json({{"data.train", pack}, {"join.joined.csv", joined}}));
   EXPECT_EQ(json::parse(folder_.Read("work/out/params.json")), json({{"depth", 3}}));
   EXPECT_EQ(folder_.Read("work/out/joined"), "id,x\n");
   EXPECT_GT(folder_.Read("work/out/train").size(), 0u);
@@ -76,8 +79,8 @@ TEST_F(Supervisor, TellsACommandItsInputsAndParameters) {
 
 TEST_F(Supervisor, MakesOneFileOfSeveralPacks) {
   folder_.RunScript("cp $RATCHET_TRAIN $RATCHET_OUT/train.pack\n");
-  folder_.step["inputs"] = {{"train", {folder_.AddPack("one", ToySchema(), ToyRows(3)),
-                                       folder_.AddPack("two", ToySchema(), ToyRows(4))}}};
+  folder_.step["inputs"] = {
+      {"train", {folder_.AddPack("one", ToySchema(), ToyRows(3)), folder_.AddPack("two", ToySchema(), ToyRows(4))}}};
   folder_.step["outputs"] = {"train.pack"};
   ASSERT_EQ(folder_.Run(worker_)["exit_code"], 0) << folder_.Read("log");
   const auto reader = lake::PackReader::Open({folder_.path() + "/work/out/train.pack"});
@@ -110,7 +113,8 @@ TEST_F(Supervisor, NamesTheExitCodeAndTheLastLinesOfACommand) {
 
 TEST_F(Supervisor, KeepsACommandFromTheDataDirectoryAndTheStepFolder) {
   const auto secret = folder_.AddFile("blobs/holdout", "sealed");
-  folder_.RunScript("cat '" + secret + "' && echo opened\necho x > ../result.json && echo wrote\n: > ../process.json\nexit 1\n");
+  folder_.RunScript("cat '" + secret +
+                    "' && echo opened\necho x > ../result.json && echo wrote\n: > ../process.json\nexit 1\n");
   (void)folder_.Run(worker_);
   EXPECT_EQ(folder_.Read("log").find("opened"), std::string::npos);
   EXPECT_EQ(folder_.Read("log").find("wrote"), std::string::npos);
@@ -198,7 +202,8 @@ TEST_F(Supervisor, EndsAllThatAStepHasStartedInLessThanASecond) {
 
 TEST_F(Supervisor, TakesItsCommandWithItWhenKilled) {
   folder_.MakeFifo();
-  folder_.RunScript("(setsid sh -c 'echo $$ > ready.fifo; exec sleep 1000' &)\necho $$ > ready.fifo\nexec sleep 1000\n");
+  folder_.RunScript(
+      "(setsid sh -c 'echo $$ > ready.fifo; exec sleep 1000' &)\necho $$ > ready.fifo\nexec sleep 1000\n");
   ASSERT_EQ(folder_.Start(worker_)["event"], "started");
   const pid_t one = std::stoi(folder_.AwaitLine()), other = std::stoi(folder_.AwaitLine());
   kill(folder_.supervisor(), SIGKILL);
@@ -229,9 +234,9 @@ TEST(RecipeStep, GetsItsInputsInTheirOrderAndLeavesItsOutputs) {
   folder.step["kind"] = folder.step["recipe"] = "recipe";
   folder.step["recipe"] = "probe.step";
   folder.step["command"] = nullptr;
-  folder.step["inputs"] = {{"train", {folder.AddPack("one", ToySchema(), ToyRows(3)),
-                                      folder.AddPack("two", ToySchema(), ToyRows(4))}},
-                           {"files", {{"a.joined", joined}}}};
+  folder.step["inputs"] = {
+      {"train", {folder.AddPack("one", ToySchema(), ToyRows(3)), folder.AddPack("two", ToySchema(), ToyRows(4))}},
+      {"files", {{"a.joined", joined}}}};
   folder.step["input_names"] = {"data.train", "a.joined"};
   folder.step["outputs"] = {"given.json"};
   ASSERT_EQ(folder.Run(worker)["exit_code"], 0) << folder.Read("log");
