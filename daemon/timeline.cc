@@ -79,7 +79,7 @@ class Timeline {
       if (until - from >= kLeastWaitUs) waits.push_back(Wait(what, from, until));
     };
     const std::int64_t begun_us = run_.started_at.value_or(end_us_);
-    add("queue", run_.created_at, begun_us);
+    if (step.needs.empty()) add("queue", run_.created_at, begun_us);
     const std::int64_t ready_us = std::max(step.ready_at.value_or(end_us_), begun_us);
     if (const Step* need = LastNeed(step)) add("need " + need->name, begun_us, ready_us);
     const std::int64_t first_us = FirstStart(step);

@@ -130,7 +130,7 @@ export class FakeApi {
   }
 
   logs(id, query, request, response) {
-    const run = this.world.runs.find((candidate) => candidate.id === id);
+    const run = [...this.world.runs, ...this.world.unlisted].find((candidate) => candidate.id === id);
     const step = query.get('step');
     const running = run.steps.find((candidate) => candidate.name === step)?.state === 'running';
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
@@ -146,7 +146,7 @@ export class FakeApi {
     if (kind === 'status') return at.status();
     if (name === undefined) return this.list(kind, query);
     if (kind === 'pipelines') return part === undefined ? at.pipelines.find((entry) => entry.name === name) : undefined;
-    if (kind === 'runs') return this.readRun(at.runs.find((entry) => entry.id === Number(name)), part);
+    if (kind === 'runs') return this.readRun([...at.runs, ...at.unlisted].find((entry) => entry.id === Number(name)), part);
     if (kind === 'datasets') return this.readDataset(name, part, Number(version), last, query);
     return kind === 'models' ? this.readModel(name, part, version, last, query) : undefined;
   }
@@ -192,6 +192,11 @@ export class FakeApi {
     }
     if (kind === 'pipelines' && ['pause', 'resume'].includes(action)) {
       return Object.assign(this.world.pipelines.find((entry) => entry.name === name), { state: action === 'pause' ? 'paused' : 'active' });
+    }
+    if (kind === 'runs' && action === 'reproduce') {
+      const again = { ...structuredClone(this.world.runs[0]), id: 102, state: 'queued', reproduces: Number(name), reason: { kind: 'reproduce', detail: `run ${name}` }, steps: [] };
+      this.world.unlisted.push(again);
+      return { status: 201, body: again };
     }
     const run = kind === 'runs' ? this.world.runs.find((entry) => entry.id === Number(name)) : undefined;
     if (!run) return undefined;

@@ -138,8 +138,6 @@ function runs() {
     overrides: { 'train.params.learning_rate': 0.3 }, summary: 'v9 is worse than live v8 by 0.2336 accuracy and was rejected; v8 stays live.', steps: chain(ruined_at, usual, 'gate', 'succeeded') }));
   made.push(failedRun());
   made.push(activeRun());
-  made.push(sweepRun());
-  made.push(queuedRun());
   return made.reverse();
 }
 
@@ -172,18 +170,18 @@ function sweepRun() {
   const steps = [step('validate', 'validate', [], 1, 3), step('join', 'command', ['validate'], 3, 3, { cached_from: 7, attempts: [], outputs: { 'joined.csv': { sha256: digest('joined'), bytes: 812_440 } } }),
     step('features', 'recipe', ['validate', 'join'], 3, 9), step('labels', 'command', ['validate', 'join'], 5, 12), ...rates.map(trial)];
   steps.push(step('train', 'select', rates.map((_, index) => `trial-${index + 1}`), 36, 36, { attempts: [] }), step('test', 'test', ['train'], 36, 44), step('gate', 'gate', ['test'], 44, 44.2, { attempts: [] }), step('release', 'release', ['gate'], 44.2, 45, { attempts: [] }));
-  return run(12, { created_at, started_at: at(1), ended_at: at(45), candidate: 9, live_at_start: 8, priority: 5, reason: { kind: 'drift', detail: 'price: stability index 0.31 over 0.2' }, summary: 'v9 of trial-3 passed the gate.', steps });
+  return run(100, { created_at, started_at: at(1), ended_at: at(45), candidate: 9, live_at_start: 8, priority: 5, reason: { kind: 'drift', detail: 'price: stability index 0.31 over 0.2' }, summary: 'v9 of trial-3 passed the gate.', steps });
 }
 
 function queuedRun() {
-  return run(13, { state: 'queued', outcome: null, created_at: ago(10 * kSecond_us), started_at: null, ended_at: null, reason: { kind: 'manual', detail: '' }, summary: '', waiting: 'run 11 of this pipeline is under way',
+  return run(101, { state: 'queued', outcome: null, created_at: ago(10 * kSecond_us), started_at: null, ended_at: null, reason: { kind: 'manual', detail: '' }, summary: '', waiting: 'run 11 of this pipeline is under way',
     steps: chain(ago(0), [0, 0, 0, 0, 0], 'validate', 'running').map((step) => ({ ...step, state: 'pending', started_at: null, ended_at: null, attempts: [] })) });
 }
 
 export function timelineOf(made) {
   const steps = made.steps.map((step) => {
     const waits = [];
-    if (made.started_at && step.started_at && made.started_at > made.created_at) waits.push({ for: 'queue', from: made.created_at, until: made.started_at, ms: (made.started_at - made.created_at) / 1000 });
+    if (step.needs.length === 0 && made.started_at && step.started_at && made.started_at > made.created_at) waits.push({ for: 'queue', from: made.created_at, until: made.started_at, ms: (made.started_at - made.created_at) / 1000 });
     if (step.name === 'labels') waits.push({ for: 'processors', from: step.started_at - 2 * kSecond_us, until: step.started_at, ms: 2000 });
     return { name: step.name, kind: step.kind, state: step.state, needs: step.needs, cached_from: step.cached_from ?? null, ready_at: step.ready_at, started_at: step.started_at, ended_at: step.ended_at,
       waited_ms: waits.reduce((sum, wait) => sum + wait.ms, 0), waits, attempts: step.attempts };
@@ -265,7 +263,7 @@ function smallModel(name, metric, scores) {
 /// Everything a server of one test answers with. `empty`: a fresh data directory.
 export function world(kind) {
   if (kind === 'empty') {
-    const fresh = { models: [], versions: {}, decisions: {}, releases: {}, runs: [], datasets: [], datasetVersions: {}, pipelines: [] };
+    const fresh = { models: [], versions: {}, decisions: {}, releases: {}, runs: [], unlisted: [], datasets: [], datasetVersions: {}, pipelines: [] };
     return { ...fresh, status: () => status(fresh) };
   }
   const price = smallModel('demand-forecast', 'mean_absolute_error', [14.21, 12.88, 12.4, 11.92]);
@@ -275,6 +273,8 @@ export function world(kind) {
     versions: { [kModel]: versions().reverse(), [price.model.name]: price.versions.reverse() },
     releases: { [kModel]: releases(), [price.model.name]: [] },
     runs: runs(),
+    // Found by their numbers only.
+    unlisted: [sweepRun(), queuedRun()],
     datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }],
     datasetVersions: { [kDataset]: [3, 2, 1].map((version) => ({ dataset: kDataset, version, manifest: digest(`manifest ${version}`), rows, rows_added: { train: 14_005, validation: 2_005, holdout: 3_990 }, bytes_added: 9_870_000 + version, created_at: ago((4 - version) * 3 * kDay_us) })) },
     pipelines: [{ name: kModel, model: kModel, revision: 2, state: 'active', spec_text: kSpec, spec: {}, files: {}, created_at: ago(12 * kDay_us), updated_at: ago(5 * kDay_us), last_run: 11 }],

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { assertFits, finish, launch, open } from './browser.mjs';
 import { FakeApi } from './fake_api.mjs';
 
-const kPages = ['#/', '#/models/parcel-sorter', '#/models/parcel-sorter/versions/8', '#/models/demand-forecast', '#/runs', '#/runs/11', '#/runs/10', '#/runs/9?step=gate',
+const kPages = ['#/', '#/models/parcel-sorter', '#/models/parcel-sorter/versions/8', '#/models/demand-forecast', '#/runs', '#/runs/11', '#/runs/10', '#/runs/9?step=gate', '#/runs/100', '#/runs/101',
   '#/datasets', '#/datasets/parcels', '#/pipelines', '#/pipelines/parcel-sorter', '#/nowhere'];
 
 let browser;
@@ -174,13 +174,17 @@ describe('What a run is stuck on', () => {
   test('Run, shows which data tests fail', async () => {
     const own = await new FakeApi().listen();
     own.world.runs.find((run) => run.id === 10).steps[0].checks = [
-      { expect: { column: 'price', min: 0 }, passed: false, failing_rows: 1200, examples: [-1, null, '<b>x</b>'] },
+      { expect: { column: 'price', min: 0 }, passed: false, failing_rows: 1200, message: '1,200 of 9,000 rows are below 0',
+        examples: [{ row: 3, values: { price: -1 } }, { row: 7, values: { price: null, note: '<b>x</b>' } }] },
+      { expect: { like: 'live' }, passed: false, failing_rows: 0, message: '1 column has drifted', drift: [{ column: 'size', kind: 'numeric', psi: 0.41, ks: 0.2 }], examples: [] },
       { expect: { column: 'id', unique: true }, passed: true, failing_rows: 0, examples: [] }];
     const page = await open(browser, `${own.url}#/runs/10?step=validate`, { width: 390, height: 844 });
     const table = page.getByRole('table', { name: 'Failing data tests' });
-    assert.deepEqual(await table.locator('tbody tr > *').allTextContents(), ['price', 'min 0', '1,200', '-1, missing, <b>x</b>']);
-    assert.equal(await table.getByRole('row').count(), 2);
-    await page.getByText('1 of 2 fail').waitFor();
+    assert.deepEqual(await table.locator('tbody tr > *').allTextContents(), ['price', 'min 01,200 of 9,000 rows are below 0', '1,200', 'row 3: price -1row 7: price missing, note <b>x</b>',
+      'all', 'like live1 column has drifted', '0', '']);
+    assert.equal(await table.getByRole('row').count(), 3);
+    assert.deepEqual(await page.getByRole('table', { name: "Columns unlike the live version's training data" }).locator('tbody tr > *').allTextContents(), ['size', 'numeric', '0.4100', '0.2000']);
+    await page.getByText('2 of 3 fail').waitFor();
     await assertFits(page);
     await finish(page);
     await own.close();
@@ -195,6 +199,45 @@ describe('What a run is stuck on', () => {
     await page.getByText('the worker is down: cannot start ratchet-worker').waitFor();
     delete run.steps[0].waiting;  // no event tells of it
     await page.getByText('the worker is down').waitFor({ state: 'detached' });
+    await finish(page);
+    await own.close();
+  });
+});
+
+describe('A run of a graph with a sweep', () => {
+  test('Run, shows trials by rank with the best marked, what was cached, and what waited', async () => {
+    const own = await new FakeApi().listen();
+    const page = await open(browser, `${own.url}#/runs/100`);
+    const trials = page.getByRole('table', { name: 'Trials by rank' });
+    await trials.waitFor();
+    assert.equal(await trials.locator('tbody tr').count(), 6);
+    assert.equal(await trials.locator('tbody tr').first().locator('th').textContent(), 'trial-3★best');
+    assert.equal(await page.getByRole('group', { name: 'Trials by parameter and validation accuracy' }).locator('path.best').count(), 1);
+    await page.getByRole('button', { name: /^join.*cached.*from run 7/ }).waitFor();
+    await page.getByText('labels waited 2.0 s for processors').waitFor();
+    await page.getByRole('button', { name: /^In time, labels: ran 7.0 s/ }).click();
+    await page.waitForURL(/step=labels/);
+    await page.getByRole('heading', { name: 'Log of labels' }).waitFor();
+    await page.getByRole('button', { name: 'Reproduce' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Run 102' }).waitFor();
+    await finish(page);
+    await own.close();
+  });
+
+  test('Run, says why it is not begun', async () => {
+    const page = await open(browser, `${api.url}#/runs/101`);
+    await page.getByText('run 11 of this pipeline is under way').waitFor();
+    await finish(page);
+  });
+
+  test('Pipeline, is paused and goes on', async () => {
+    const own = await new FakeApi().listen();
+    const page = await open(browser, `${own.url}#/pipelines/parcel-sorter`);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText('No run of this pipeline is begun while it is paused').waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByRole('button', { name: 'Pause' }).waitFor();
+    assert.deepEqual(own.requests.filter((request) => request.method === 'POST').map((request) => request.path), ['/api/v1/pipelines/parcel-sorter/pause', '/api/v1/pipelines/parcel-sorter/resume']);
     await finish(page);
     await own.close();
   });

@@ -40,7 +40,7 @@ const more = {
   overview: '#/',
   runs: '#/runs',
   failed: `#/runs/${runs.find((candidate) => candidate.state === 'failed')?.id ?? run?.id ?? 1}`,
-  sweep: runs.some((candidate) => candidate.id === 12) ? '#/runs/12' : '#/runs',
+  sweep: `#/runs/${process.env.SWEEP ?? runs.find((candidate) => candidate.steps.some((step) => step.kind === 'trial'))?.id ?? run?.id ?? 1}`,
   dataset: datasets[0] ? `#/datasets/${encodeURIComponent(datasets[0].name)}` : '#/datasets',
   pipelines: '#/pipelines',
   pipeline: models[0] ? `#/pipelines/${encodeURIComponent(models[0].name)}` : '#/pipelines',
