@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/names.h"
 #include "pipeline/graph.h"
 
 namespace ratchet::pipeline {
@@ -92,6 +93,13 @@ std::string ReadTail(const std::string& path, std::streamoff limit_bytes) {
   file.seekg(start);
   file.read(tail.data(), static_cast<std::streamsize>(tail.size()));
   return tail;
+}
+
+// What a step prints may be anything, and a cut may halve a character; the registry holds text.
+std::string AsText(std::string line) {
+  if (!IsUtf8Text(line))
+    std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '\0'; }, '?');
+  return line;
 }
 
 void AddAll(Json& list, const Json& paths) {
@@ -190,7 +198,7 @@ Json LogTail(const std::string& folder) {
   Json lines = Json::array();
   std::istringstream stream(tail);
   for (std::string line; std::getline(stream, line);)
-    if (!line.empty()) lines.push_back(line.substr(0, kMaxTailLineBytes));
+    if (!line.empty()) lines.push_back(AsText(line.substr(0, kMaxTailLineBytes)));
   while (lines.size() > kMaxTailLines) lines.erase(lines.begin());
   return lines;
 }

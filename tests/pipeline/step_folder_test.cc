@@ -1,6 +1,10 @@
 #include "pipeline/step_folder.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
 
 namespace ratchet::pipeline {
 namespace {
@@ -48,6 +52,17 @@ TEST(StepResult, OfATestSaysWhatTheGateAsksFor) {
     other.erase(name);
     EXPECT_FALSE(IsTestResult(other)) << name;
   }
+}
+
+TEST(LogTail, IsTextWhateverAStepPrints) {
+  std::string name = testing::TempDir() + "ratchet-log-XXXXXX";
+  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  std::ofstream(name + "/log") << "fine\n\xff\xfe bytes\n" << std::string(499, 'x') << "\u00e9 cut in two\n";
+  const Json lines = LogTail(name);
+  EXPECT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[1], "?? bytes");
+  EXPECT_NO_THROW((void)lines.dump());
+  std::filesystem::remove_all(name);
 }
 
 }  // namespace
