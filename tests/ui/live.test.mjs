@@ -61,6 +61,7 @@ describe('Live', () => {
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
     assert.equal(await page.getByText('0.1234').count(), 1);
     assert.equal(await page.getByRole('progressbar', { name: 'Progress of train' }).getAttribute('aria-valuenow'), '83');
+    assert.equal(api.requests.filter((request) => request.path === '/api/v1/runs/11/logs').length, 1, 'the log is not read anew');
     await finish(page);
   });
 
