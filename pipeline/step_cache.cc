@@ -48,7 +48,7 @@ std::optional<std::string> CacheKey(const Json& step, const std::string& build) 
 std::string BuildOf(const Json& step, const Json& ready) {
   if (!step.at("recipe").is_string() || !ready.is_object()) return "";
   for (const Json& recipe : ready.value("recipes", Json::array()))
-    if (recipe.value("name", "") == step["recipe"]) return recipe.value("build", "") + ready.value("torch", "");
+    if (recipe.value("name", "") == step["recipe"].get<std::string>()) return recipe.value("build", "") + ready.value("torch", "");
   return "";
 }
 
