@@ -42,6 +42,13 @@ CHAIN_NEEDS = [[i - 1] if i else [] for i in range(CHAIN)]
 FAN_NEEDS = [[] for _ in range(FAN)]
 
 
+def wait_for_end(ratchet, run):
+    """By the registry's row: to ask ratchetd for a run of a thousand steps again and again would be measured, too."""
+    registry = sqlite3.connect(f"file:{ratchet.data}/registry.db?mode=ro", uri=True)
+    wait_until(lambda: registry.execute("SELECT ended_at FROM runs WHERE id = ?", (run,)).fetchone()[0], f"run {run} ends", 600)
+    registry.close()
+
+
 def column_of(ratchet):
     """Starts, ends and dispatch times of a run's own steps, straight from the registry."""
     registry = sqlite3.connect(f"file:{ratchet.data}/registry.db?mode=ro", uri=True)
@@ -55,7 +62,7 @@ def column_of(ratchet):
 def measure_ratchet(ratchet, name, kind, needs):
     """Milliseconds a step, from the first one's start to the last one's end."""
     ratchet.apply(name, graph(name, kind, needs))
-    ratchet.wait_for_run(ratchet.start_run(name), 600)
+    wait_for_end(ratchet, ratchet.start_run(name))
     rows = column_of(ratchet)
     assert all(ended for _, _, ended in rows), "a step did not end"
     return (max(row[2] for row in rows) - min(row[1] for row in rows)) / 1000 / len(rows)
@@ -92,7 +99,7 @@ def measure_dispatch(ratchet, count=200):
     inputs = ", ".join(f"s{i:04}.at" for i in range(count))
     spec = HEAD.format(name="dispatch") + "".join(lines) + TAIL.replace("limits:", f"inputs: [{inputs}], limits:")
     ratchet.apply("dispatch", spec)
-    ratchet.wait_for_run(ratchet.start_run("dispatch"), 600)
+    wait_for_end(ratchet, ratchet.start_run("dispatch"))
     registry = sqlite3.connect(f"file:{ratchet.data}/registry.db?mode=ro", uri=True)
     run = registry.execute("SELECT max(id) FROM runs").fetchone()[0]
     taken = []

@@ -63,7 +63,7 @@ void ControlLoop::Turn() {
   std::int64_t sleep_us = std::clamp(due_us, kShortestSleepUs, kLongestSleepUs);
   if (serve_) sleep_us = std::clamp(serve_->Tick() - clock_.MonotonicUs(), kShortestSleepUs, sleep_us);
   WatchWorker();
-  reactor_->timer.expires_after(std::chrono::microseconds(sleep_us));
+  reactor_->timer.expires_after(std::chrono::microseconds(sleep_us));  // cancels the wait before
   reactor_->timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) Turn();
   });
@@ -77,7 +77,8 @@ void ControlLoop::WatchWorker() {
                               [this](const boost::system::error_code& error) {
                                 if (error) return;
                                 watching_ = false;
-                                Turn();
+                                if (worker_.Pump()) return Turn();
+                                WatchWorker();  // a step has begun, as it was asked to
                               });
 }
 

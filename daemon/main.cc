@@ -62,7 +62,7 @@ class Daemon {
     loop_.emplace(*orchestrator_, *worker_, clock_);
     drift_.emplace(*store_, *blobs_, files_, clock_, data_ + "/summaries");
     store_->OnCommit([this] { commits_.Raise(); });
-    store_->OnCommit([this] { loop_->Wake(); });
+    store_->OnCommit([this] { loop_->Wake(); }, std::this_thread::get_id());  // the loop's thread is this one
     store_->OnCommit([this] { drift_->Wake(); });
     if (!settings_.no_serve) replicas_.ExpectReplica();
     replicas_.OnReport([this] { loop_->Wake(); });

@@ -72,9 +72,8 @@ bool ForkServer::PumpWorker(StepHost host) {
   for (;;) {
     auto heard = worker.Receive();
     if (heard.kind == WorkerProcess::Heard::Kind::kNothing) return changed;
-    changed = true;
     if (heard.kind == WorkerProcess::Heard::Kind::kPacket) {
-      Hear(std::move(heard));
+      changed |= Hear(std::move(heard));
       continue;
     }
     // What had been asked of it and not been answered may have begun or not; the step's folder tells, when polled.
@@ -86,7 +85,8 @@ bool ForkServer::PumpWorker(StepHost host) {
   }
 }
 
-void ForkServer::Hear(WorkerProcess::Heard heard) {
+// False when a step has begun, as it was asked to: nobody waits for that.
+bool ForkServer::Hear(WorkerProcess::Heard heard) {
   const Json& packet = heard.packet;
   const auto text = [&](const Json& from, const char* key) {
     return from.is_object() && from.contains(key) && from[key].is_string() ? from[key].get<std::string>() : "";
@@ -94,7 +94,8 @@ void ForkServer::Hear(WorkerProcess::Heard heard) {
   const auto event = text(packet, "event");
   const auto known = steps_.find(text(packet, "id"));
   const bool awaited = known != steps_.end() && known->second.pidfd < 0;
-  if (event == "started" && awaited && heard.pidfd >= 0) {
+  const bool begun = event == "started" && awaited && heard.pidfd >= 0;
+  if (begun) {
     if (packet.contains("pid") && packet["pid"].is_number_integer())
       known->second.status.pid = packet["pid"].get<std::int64_t>();
     Follow(known->second, std::exchange(heard.pidfd, -1));
@@ -110,6 +111,7 @@ void ForkServer::Hear(WorkerProcess::Heard heard) {
     spdlog::warn("ratchet-worker sent what is not understood: {}", packet.dump().substr(0, 200));
   }
   if (heard.pidfd >= 0) close(heard.pidfd);
+  return !begun;
 }
 
 void ForkServer::Follow(Known& step, int pidfd) {

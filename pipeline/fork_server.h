@@ -34,8 +34,8 @@ class ForkServer final : public Executor {
   ForkServer& operator=(const ForkServer&) = delete;
 
   // Starts workers that are not running and whose pause is over, takes in what they have sent and which steps have
-  // ended, and goes on with kills. To be called in every turn of the loop and whenever fd() is readable. True if
-  // anything changed.
+  // ended, and goes on with kills. To be called in every turn of the loop and whenever fd() is readable. True if there
+  // is something new to learn by Poll(), Ready() or State(): a step ended or was refused, a worker came or went.
   bool Pump();
   // Readable when there is something for Pump() to do, its own deadlines included. The same all the time.
   int fd() const { return epoll_; }
@@ -69,7 +69,7 @@ class ForkServer final : public Executor {
   const WorkerProcess& worker(StepHost host) const { return *workers_[host == StepHost::kCommands ? 0 : 1]; }
   bool PumpWorker(StepHost host);
   bool PumpSteps();
-  void Hear(WorkerProcess::Heard heard);
+  bool Hear(WorkerProcess::Heard heard);
   void Follow(Known& step, int pidfd);
   bool HasEnded(const Known& step) const;
   void End(Known& step);

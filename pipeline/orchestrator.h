@@ -98,8 +98,8 @@ class Orchestrator {
 
   // orchestrator_triggers.cc
   void FireTriggers();
-  bool FireTrigger(const registry::Pipeline& pipeline, const Spec& spec);
-  Result<SpecPtr> SpecOf(const registry::Pipeline& pipeline);
+  bool FireTrigger(const registry::PipelineMark& pipeline, const Spec& spec);
+  Result<SpecPtr> TriggeredSpec(const registry::PipelineMark& pipeline);
 
   registry::Store& store_;
   registry::BlobStore& blobs_;
@@ -112,7 +112,7 @@ class Orchestrator {
   std::int64_t wake_us_ = 0;
   int cpus_taken_ = 0;
   std::map<std::int64_t, SpecPtr> run_specs_;                                    // of active runs
-  std::map<std::string, std::pair<std::int64_t, SpecPtr>> pipeline_specs_;       // name → revision, spec
+  std::map<std::string, std::pair<std::int64_t, SpecPtr>> triggered_specs_;      // name → revision, spec if it has triggers
   std::set<std::string> stopping_;                                               // attempts that were asked to end
 };
 

@@ -8,6 +8,7 @@ namespace ratchet::pipeline {
 
 inline constexpr std::int64_t kIdleTickUs = 5'000'000;   // nothing under way
 inline constexpr std::int64_t kBusyTickUs = 500'000;     // steps running: their ends wake the loop earlier
+inline constexpr std::int64_t kPidAfterUs = 200'000;     // a step that is over sooner is not worth a commit for its pid
 inline constexpr std::int64_t kWaitingTickUs = 50'000;   // waiting for the executor or for replicas
 
 // Whether the time since then is over; also when the clock went back by more than that, perhaps by days.

@@ -16,16 +16,14 @@ bool HasTriggers(const Spec& spec) {
   return spec.retrain.new_rows || spec.retrain.schedule || spec.retrain.drift;
 }
 
-// A pipeline as far as its triggers go. Kept small: it is looked at in every tick.
 struct Watched {
-  registry::Pipeline pipeline;
   TriggerFacts facts;
   bool has_rows = false;
 };
 
-Result<Watched> Look(Db& db, const registry::Pipeline& pipeline, const Spec& spec) {
-  Watched watched{.pipeline = pipeline, .facts = {.paused = pipeline.paused, .new_rows = spec.retrain.new_rows,
-                                                  .drift_limit = spec.retrain.drift, .drift = {}, .drifted_column = {}}};
+Result<Watched> Look(Db& db, const registry::PipelineMark& pipeline, const Spec& spec) {
+  Watched watched{.facts = {.paused = pipeline.paused, .new_rows = spec.retrain.new_rows,
+                            .drift_limit = spec.retrain.drift, .drift = {}, .drifted_column = {}}};
   auto dataset = registry::GetDataset(db, pipeline.dataset);
   if (!dataset || dataset->latest_version == 0) return watched;  // it may come later
   watched.has_rows = true;
@@ -49,33 +47,28 @@ Result<Watched> Look(Db& db, const registry::Pipeline& pipeline, const Spec& spe
 
 }  // namespace
 
-Result<Orchestrator::SpecPtr> Orchestrator::SpecOf(const registry::Pipeline& pipeline) {
-  auto& known = pipeline_specs_[pipeline.name];
-  if (known.second && known.first == pipeline.revision) return known.second;
-  RATCHET_ASSIGN(Spec spec, SpecFromJson(pipeline.spec));
-  known = {pipeline.revision, std::make_shared<const Spec>(std::move(spec))};
+// The spec of a pipeline that may start by itself; null for all others.
+Result<Orchestrator::SpecPtr> Orchestrator::TriggeredSpec(const registry::PipelineMark& pipeline) {
+  auto& known = triggered_specs_[pipeline.name];
+  if (known.first == pipeline.revision) return known.second;
+  RATCHET_ASSIGN(auto record, store_.Read([&](Db& db) { return registry::GetPipeline(db, pipeline.name); }));
+  known = {record.revision, nullptr};  // also where it is not understood: that is said once
+  RATCHET_ASSIGN(Spec spec, SpecFromJson(record.spec));
+  if (HasTriggers(spec)) known.second = std::make_shared<const Spec>(std::move(spec));
   return known.second;
 }
 
 void Orchestrator::FireTriggers() {
-  auto pipelines = store_.Read([&](Db& db) -> Result<std::vector<registry::Pipeline>> {
-    std::vector<registry::Pipeline> found;
-    std::optional<std::string> after;
-    do {
-      auto page = registry::ListPipelines(db, registry::kMaxPage, after);
-      found.insert(found.end(), std::make_move_iterator(page.items.begin()), std::make_move_iterator(page.items.end()));
-      after = page.next;
-    } while (after);
-    return found;
-  });
+  auto pipelines = store_.Read([](Db& db) -> Result<std::vector<registry::PipelineMark>> { return registry::ListPipelineMarks(db); });
   if (!pipelines) return spdlog::error("{}", pipelines.error().Message()), void();
-  for (const registry::Pipeline& pipeline : *pipelines) {
-    auto spec = SpecOf(pipeline);
-    if (spec && HasTriggers(**spec)) FireTrigger(pipeline, **spec);
+  for (const registry::PipelineMark& pipeline : *pipelines) {
+    auto spec = TriggeredSpec(pipeline);
+    if (!spec) spdlog::error("{}", spec.error().Message());
+    if (spec && *spec) FireTrigger(pipeline, **spec);
   }
 }
 
-bool Orchestrator::FireTrigger(const registry::Pipeline& pipeline, const Spec& spec) {
+bool Orchestrator::FireTrigger(const registry::PipelineMark& pipeline, const Spec& spec) {
   auto watched = store_.Read([&](Db& db) { return Look(db, pipeline, spec); });
   if (!watched) return spdlog::error("{}", watched.error().Message()), false;
   if (spec.retrain.schedule) {
@@ -89,11 +82,14 @@ bool Orchestrator::FireTrigger(const registry::Pipeline& pipeline, const Spec& s
   }
   auto trigger = watched->has_rows ? DueTrigger(watched->facts) : std::nullopt;
   if (!trigger) return false;
-  auto run = store_.Write([&](Db& db) {
+  auto run = store_.Write([&](Db& db) -> Result<registry::Run> {
     if (trigger->kind == "schedule") registry::SetScheduleSeen(db, pipeline.name, now_us_);
+    RATCHET_ASSIGN(auto record, registry::GetPipeline(db, pipeline.name));
+    if (record.revision != pipeline.revision)
+      return Fail(ErrorCode::kUnavailable, "start a run of", pipeline.name, "its spec has just changed");
     return registry::CreateRun(db, now_us_, {.pipeline = pipeline.name,
                                              .reason = {{"kind", trigger->kind}, {"detail", trigger->detail}},
-                                             .overrides = Json::object(), .spec = pipeline.spec, .steps = PlanSteps(spec),
+                                             .overrides = Json::object(), .spec = record.spec, .steps = PlanSteps(spec),
                                              .priority = spec.run.priority, .deadline_s = spec.run.deadline_s});
   });
   if (!run) return spdlog::error("{}", run.error().Message()), false;

@@ -83,8 +83,8 @@ EndRun Ending(const RunWork& work) {
   return {RunState::kSucceeded, work.run.outcome.value_or("") == "rejected" ? "rejected" : "promoted", {}};
 }
 
-// Whether a step that failed ends the run: every one does but a trial, of which others may be left.
-bool HasFailed(const RunWork& work) { return work.counts.failed > 0 && work.run.error.has_value(); }
+// A step whose failure ends the run leaves its error there; a trial does not, as others may be left.
+bool HasFailed(const RunWork& work) { return work.run.error.has_value(); }
 
 }  // namespace
 

@@ -105,6 +105,18 @@ Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>
   return page;
 }
 
+std::vector<PipelineMark> ListPipelineMarks(Db& db) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT p.name, r.dataset, p.revision, p.updated_at, p.paused, p.schedule_seen_at FROM pipelines p"
+      " JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision WHERE p.deleted = 0 ORDER BY p.name");
+  std::vector<PipelineMark> marks;
+  while (rows.executeStep())
+    marks.push_back({.name = rows.getColumn(0).getString(), .dataset = rows.getColumn(1).getString(),
+                     .revision = rows.getColumn(2).getInt64(), .updated_at = rows.getColumn(3).getInt64(),
+                     .paused = rows.getColumn(4).getInt() != 0, .schedule_seen_at = OptionalInt(rows, 5)});
+  return marks;
+}
+
 Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name) {
   RATCHET_TRY(GetPipeline(db, name));
   SQLite::Statement& active = db.Prepare(

@@ -28,6 +28,15 @@ Result<Pipeline> GetPipeline(Db& db, const std::string& name);  // kNotFound
 // The trainer files of one revision, current or not: {"train.py": "<sha256>"}. kNotFound.
 Result<Json> RevisionFiles(Db& db, const std::string& name, std::int64_t revision);
 Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>& after);  // by name
+
+// A pipeline as far as its triggers go, without its spec: the loop looks at every one in every tick.
+struct PipelineMark {
+  std::string name, dataset;
+  std::int64_t revision = 0, updated_at = 0;
+  bool paused = false;
+  std::optional<std::int64_t> schedule_seen_at;
+};
+std::vector<PipelineMark> ListPipelineMarks(Db& db);  // by name
 // Hides it and stops its triggers; runs, versions and releases stay. kConflict while a run is active.
 Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name);
 

@@ -76,11 +76,6 @@ struct Step {
   std::vector<Attempt> attempts;          // oldest first
 };
 
-// How many steps of a run are in which state.
-struct StepCounts {
-  std::int64_t pending = 0, running = 0, succeeded = 0, failed = 0, cancelled = 0, skipped = 0;
-};
-
 struct Run {
   std::int64_t id = 0;
   std::string pipeline;

@@ -166,7 +166,7 @@ Page<Run> ListRuns(Db& db, const RunFilter& filter, int limit, const std::option
 std::vector<RunWork> RunningRuns(Db& db) {
   SQLite::Statement& rows = db.Prepare(std::string(kSelectLight) + " WHERE state = 'running' ORDER BY id");
   std::vector<RunWork> found;
-  while (rows.executeStep()) found.push_back({.run = ReadRun(rows), .open = {}, .counts = {}});
+  while (rows.executeStep()) found.push_back({.run = ReadRun(rows), .open = {}});
   for (RunWork& work : found) LoadOpenSteps(db, work);
   return found;
 }
@@ -174,7 +174,7 @@ std::vector<RunWork> RunningRuns(Db& db) {
 Result<RunWork> WorkOf(Db& db, std::int64_t run) {
   SQLite::Statement& row = db.Prepare(std::string(kSelectLight) + " WHERE id = ?", run);
   if (!row.executeStep()) return Fail(ErrorCode::kNotFound, "find run", std::to_string(run), "there is no such run");
-  RunWork work{.run = ReadRun(row), .open = {}, .counts = {}};
+  RunWork work{.run = ReadRun(row), .open = {}};
   LoadOpenSteps(db, work);
   return work;
 }
@@ -215,7 +215,7 @@ ActiveCounts CountActiveRuns(Db& db) {
 }
 
 std::optional<Run> LastRun(Db& db, const std::string& pipeline) {
-  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE pipeline = ? ORDER BY id DESC LIMIT 1", pipeline);
+  SQLite::Statement& row = db.Prepare(std::string(kSelectLight) + " WHERE pipeline = ? ORDER BY id DESC LIMIT 1", pipeline);
   if (!row.executeStep()) return std::nullopt;
   return ReadRun(row);
 }

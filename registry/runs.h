@@ -35,14 +35,13 @@ struct RunFilter {
 };
 Page<Run> ListRuns(Db& db, const RunFilter& filter, int limit, const std::optional<std::string>& after);  // newest first
 
-// What there is to do about a run: its row (without spec and steps), the steps that run or may start, and how many are in
-// which state. Costs what is open, not what is done.
+// What there is to do about a run: its row (without spec and steps), and the steps that run or may start. Costs what is
+// open, not what is done.
 struct RunWork {
   Run run;
   std::vector<Step> open;  // with attempts; running ones first, then those that may start, by position
-  StepCounts counts;
 };
-inline constexpr int kMostOpenSteps = 128;  // of one run, in one RunWork
+inline constexpr int kMostReadySteps = 32;  // that may start, in one RunWork
 std::vector<RunWork> RunningRuns(Db& db);   // oldest first
 Result<RunWork> WorkOf(Db& db, std::int64_t run);  // kNotFound
 // A queued run as far as the queue is concerned. Runs of paused pipelines are left out, but for cancelled ones.
@@ -62,7 +61,7 @@ struct ActiveCounts {
   std::int64_t Total() const { return queued + running; }
 };
 ActiveCounts CountActiveRuns(Db& db);
-// The newest run of the pipeline, whatever its state.
+// The newest run of the pipeline, whatever its state; without spec and steps.
 std::optional<Run> LastRun(Db& db, const std::string& pipeline);
 
 // Moves of state, each checked against the table (kConflict), each with its event.

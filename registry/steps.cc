@@ -98,25 +98,12 @@ void LoadOpenSteps(Db& db, RunWork& work) {
   while (running.executeStep()) work.open.push_back(ReadStep(running));
   SQLite::Statement& ready = db.Prepare(
       std::string(kSelectSteps) + " WHERE run = ? AND state = 'pending' AND blocked = 0 ORDER BY position LIMIT ?",
-      work.run.id, kMostOpenSteps);
+      work.run.id, kMostReadySteps);
   while (ready.executeStep()) work.open.push_back(ReadStep(ready));
   for (Step& step : work.open) {
     SQLite::Statement& attempts = db.Prepare(
         std::string(kSelectAttempts) + " WHERE run = ? AND step = ? ORDER BY number", work.run.id, step.name);
     while (attempts.executeStep()) step.attempts.push_back(ReadAttempt(attempts));
-  }
-  SQLite::Statement& counts = db.Prepare("SELECT state, count(*) FROM steps WHERE run = ? GROUP BY state", work.run.id);
-  StepCounts& into = work.counts;
-  while (counts.executeStep()) {
-    const std::int64_t count = counts.getColumn(1).getInt64();
-    switch (StateColumn<StepState>(counts, 0)) {
-      case StepState::kPending: into.pending = count; break;
-      case StepState::kRunning: into.running = count; break;
-      case StepState::kSucceeded: into.succeeded = count; break;
-      case StepState::kFailed: into.failed = count; break;
-      case StepState::kCancelled: into.cancelled = count; break;
-      case StepState::kSkipped: into.skipped = count; break;
-    }
   }
 }
 

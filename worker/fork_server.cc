@@ -1,6 +1,7 @@
 #include "worker/fork_server.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -49,6 +50,7 @@ class ForkServer {
     if (signal_fd_ >= 0) close(signal_fd_);
     for (const auto& packet : unsent_)
       if (packet.pidfd >= 0) close(packet.pidfd);
+    DropSpare();
   }
   ForkServer(const ForkServer&) = delete;
   ForkServer& operator=(const ForkServer&) = delete;
@@ -60,6 +62,8 @@ class ForkServer {
   bool HandleControl();
   void HandlePacket(const std::string& text);
   void Start(const std::string& id, const std::string& folder);
+  Status ForkSpare();
+  void DropSpare();
   void Refuse(const std::string& id, const Error& error);
   bool HandleSignals();
   void Send(const json& packet, int pidfd = -1);
@@ -70,6 +74,8 @@ class ForkServer {
   const Clock& clock_;
   std::optional<CgroupParent> cgroups_;
   std::unordered_set<pid_t> supervisors_;
+  pid_t spare_ = -1;         // one of them, without a step yet
+  int spare_order_ = -1;     // where it reads its folder
   std::deque<Packet> unsent_;
   int signal_fd_ = -1;
   bool daemon_gone_ = false;
@@ -98,6 +104,8 @@ int ForkServer::Serve() {
   if (!Open()) return 1;
   Send(options_.ready);
   for (bool serving = true; serving && !daemon_gone_;) {
+    if (spare_ < 0)
+      if (const auto forked = ForkSpare(); !forked) spdlog::error("{}", forked.error().Message());
     const short control_events = static_cast<short>(unsent_.empty() ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 2> polled{{{options_.control_fd, control_events, 0}, {signal_fd_, POLLIN, 0}}};
     if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
@@ -139,21 +147,52 @@ void ForkServer::Refuse(const std::string& id, const Error& error) {
 }
 
 void ForkServer::Start(const std::string& id, const std::string& folder) {
-  if (supervisors_.size() >= kMaxRunningSteps)
+  if (supervisors_.size() > kMaxRunningSteps)  // the spare is one of them
     return Refuse(
         id, Fail(ErrorCode::kOverloaded, "start step", id, "too many steps run already", "Start it when one has ended.")
                 .error());
+  if (folder.size() >= PIPE_BUF) return Refuse(id, Fail(ErrorCode::kInvalid, "start step", id, "its path is too long").error());
+  // A spare that was killed meanwhile does not take it; a fresh one does.
+  for (int tries = 0; tries < 2; ++tries) {
+    if (spare_ < 0)
+      if (const auto forked = ForkSpare(); !forked) return Refuse(id, forked.error());
+    const pid_t pid = spare_;
+    const bool told = write(spare_order_, folder.data(), folder.size()) == static_cast<ssize_t>(folder.size());
+    DropSpare();
+    if (!told) continue;
+    // As long as we have not waited for it, the pid is its own, so this cannot be another's.
+    return Send({{"event", "started"}, {"id", id}, {"pid", pid}}, static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  }
+  Refuse(id, Fail(ErrorCode::kInternal, "start step", id, "its supervisor ended before it could begin").error());
+}
+
+Status ForkServer::ForkSpare() {
+  int order[2];
+  if (pipe2(order, O_CLOEXEC) != 0) return FailErrno("make", "pipe", errno);
   std::fflush(nullptr);
   const pid_t pid = fork();
   if (pid == 0) {
-    const int code = Supervise(supervisor_, cgroups_, folder, clock_);
+    const int code = Supervise(supervisor_, cgroups_, order[0], clock_);
     std::fflush(nullptr);
     _exit(code);
   }
-  if (pid < 0) return Refuse(id, FailErrno("fork", id, errno).error());
+  const int why = errno;
+  close(order[0]);
+  if (pid < 0) {
+    close(order[1]);
+    return FailErrno("fork", "a supervisor", why);
+  }
   supervisors_.insert(pid);
-  // As long as we have not waited for it, the pid is its own, so this cannot be another's.
-  Send({{"event", "started"}, {"id", id}, {"pid", pid}}, static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  spare_ = pid;
+  spare_order_ = order[1];
+  return {};
+}
+
+// It has its order, or is to end without one.
+void ForkServer::DropSpare() {
+  if (spare_ < 0) return;
+  close(spare_order_);
+  spare_ = spare_order_ = -1;
 }
 
 bool ForkServer::HandleSignals() {
@@ -163,8 +202,10 @@ bool ForkServer::HandleSignals() {
     if (info.ssi_signo == SIGTERM) serving = false;
   bool killed = false;
   int status = 0;
-  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == spare_) DropSpare();
     if (supervisors_.erase(pid) == 1) killed |= WIFSIGNALED(status);
+  }
   // A supervisor leaves nothing behind but when it is killed; a child of ours that is none was left so.
   if (serving && killed && !KillDescendants(getpid(), {supervisors_.begin(), supervisors_.end()}))
     spdlog::error("processes that a step left behind cannot be ended");

@@ -15,8 +15,9 @@ struct ForkServerOptions {
 
 inline constexpr size_t kMaxRunningSteps = 256;
 
-// Forks a supervisor for each step that it is told to start, and knows nothing of it afterwards. Serves until the
-// socket closes or SIGTERM comes and returns the exit code of the program; steps that run then go on without it.
+// Has one supervisor forked ahead, gives it the next step that it is told to start, and knows nothing of it afterwards.
+// Serves until the socket closes or SIGTERM comes and returns the exit code of the program; steps that run then go on
+// without it.
 // The process must have one thread, and keeps one.
 int ServeSteps(const ForkServerOptions& options, const Clock& clock);
 

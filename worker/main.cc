@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
@@ -61,7 +62,10 @@ int RunCommandCold(const StepSpec& spec, SandboxMeans sandbox, const Clock& cloc
   sigaddset(&watched, SIGCHLD);
   sigaddset(&watched, SIGTERM);
   sigprocmask(SIG_BLOCK, &watched, nullptr);
-  return Supervise({.sandbox = sandbox, .boot_id = BootId()}, std::nullopt, spec.folder, clock);
+  int order[2];
+  if (pipe2(order, O_CLOEXEC) != 0) return Complain(FailErrno("make", "pipe", errno).error());
+  if (write(order[1], spec.folder.data(), spec.folder.size()) < 0) return Complain(FailErrno("write", "pipe", errno).error());
+  return Supervise({.sandbox = sandbox, .boot_id = BootId()}, std::nullopt, order[0], clock);
 }
 
 int RunCold(const Options& options, SandboxMeans sandbox, const Clock& clock) {

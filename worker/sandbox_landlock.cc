@@ -134,6 +134,7 @@ void AllowDevices(const Ruleset& ruleset) {
     (void)ruleset.Allow(node, kReading | kWriteFile);
   for (const char* folder : {"/dev/dri", "/dev/pts", "/dev/nvidia-caps"})
     (void)ruleset.Allow(folder, kReading | kWriteFile);
+  if (access("/dev/nvidiactl", F_OK) != 0) return;
   for (int gpu = 0; gpu < 32; ++gpu) (void)ruleset.Allow("/dev/nvidia" + std::to_string(gpu), kReading | kWriteFile);
 }
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 
 #include "base/files.h"
 
@@ -64,7 +65,7 @@ Status SetStreams(int output_fd, bool close_others) {
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return FailErrno("open", "/dev/null", errno);
   if (output_fd >= 0 && (dup2(output_fd, STDOUT_FILENO) < 0 || dup2(output_fd, STDERR_FILENO) < 0))
     return FailErrno("redirect", "stdout and stderr", errno);
-  if (close_others) CloseAllButStreams();
+  if (close_others) CloseAllBut(STDERR_FILENO);
   return {};
 }
 
@@ -86,9 +87,14 @@ std::uint64_t CpuSeconds(const StepLimits& limits) {
   return static_cast<std::uint64_t>(limits.cpus) * static_cast<std::uint64_t>(limits.time_s) + kCpuMarginS;
 }
 
-void CloseAllButStreams() {
-  if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
-  for (int fd = 3; fd < 65536; ++fd) close(fd);  // a kernel before 5.9
+static void CloseRange(int first, int last) {
+  if (first > last || syscall(SYS_close_range, first, last, 0u) == 0) return;
+  for (int fd = first; fd <= std::min(last, 65535); ++fd) close(fd);  // a kernel before 5.9
+}
+
+void CloseAllBut(int kept) {
+  CloseRange(STDERR_FILENO + 1, kept - 1);
+  CloseRange(kept + 1, std::numeric_limits<int>::max());
 }
 
 void DieWithParent(pid_t parent) {

@@ -14,8 +14,8 @@ namespace ratchet::worker {
 // From now on the kernel kills this process when its parent ends; ends it at once if that has happened already.
 void DieWithParent(pid_t parent);
 
-// Closes every descriptor from 3 on.
-void CloseAllButStreams();
+// Closes every descriptor from 3 on but `kept`.
+void CloseAllBut(int kept);
 
 struct ProcessSetup {
   pid_t parent = 0;    // the supervisor; the child ends with it

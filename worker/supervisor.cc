@@ -1,6 +1,7 @@
 #include "worker/supervisor.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
@@ -36,10 +37,75 @@ constexpr size_t kReadBytes = 64 << 10;
 constexpr int kReadsAtOnce = 16;
 constexpr int kNotStarted = 127 << 8;  // a wait status
 
+// How the child's memory is limited, before the folder in its order.
+const std::string kLimitedByCgroup = "c", kLimitedByItself = "i";
+
+// The process that is to be a step's, forked before it is known which one's, and the pipes to it: reading and writing
+// ends.
+struct StepChild {
+  pid_t pid = -1;
+  std::array<int, 2> order{-1, -1}, log{-1, -1}, failure{-1, -1}, progress{-1, -1};
+};
+
+// An order, as it was written into the pipe at once; empty: the other side is gone.
+std::string ReadOrder(int fd) {
+  std::array<char, PIPE_BUF> order;
+  ssize_t got = -1;
+  while ((got = read(fd, order.data(), order.size())) < 0 && errno == EINTR) continue;
+  return got > 0 ? std::string(order.data(), static_cast<size_t>(got)) : std::string();
+}
+
+[[noreturn]] void RunChild(const SupervisorOptions& options, const StepChild& pipes, pid_t supervisor) {
+  DieWithParent(supervisor);
+  close(pipes.order[1]);
+  const std::string order = ReadOrder(pipes.order[0]);
+  if (order.empty()) _exit(1);
+  const auto spec = ReadStepSpec(order.substr(1));  // which the supervisor has just read
+  if (!spec) _exit(1);
+  const bool limit_address_space = order.starts_with(kLimitedByItself);
+  if (spec->kind == StepKind::kCommand)
+    BecomeCommand(*spec, {.parent = supervisor,
+                          .output_fd = pipes.log[1],
+                          .failure_fd = pipes.failure[1],
+                          .progress_fd = pipes.progress[1],
+                          .limit_address_space = limit_address_space,
+                          .sandbox = options.sandbox});
+  prctl(PR_SET_NAME, ("step:" + spec->step).c_str());
+  setenv("RATCHET_STEP_FOLDER", spec->folder.c_str(), 1);
+  auto ready =
+      SetUpProcess(*spec, {.parent = supervisor, .output_fd = pipes.log[1], .limit_address_space = limit_address_space});
+  if (ready) ready = EnterStepSandbox(*spec, options.sandbox, supervisor);
+  int code = 1;
+  if (ready) {
+    code = options.run_step(*spec);
+  } else {
+    spdlog::error("{}", ready.error().Message());
+    (void)WriteResult(spec->folder, std::unexpected(FromError(ready.error())));
+  }
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+Result<StepChild> ForkChild(const SupervisorOptions& options) {
+  StepChild child;
+  for (auto* made : {&child.order, &child.log, &child.failure, &child.progress})
+    if (pipe2(made->data(), O_CLOEXEC) != 0) return FailErrno("make", "pipe", errno);
+  fcntl(child.log[0], F_SETFL, O_NONBLOCK);
+  // Its writing end stays open here too, so that it never ends while a command opens and closes it.
+  fcntl(child.progress[0], F_SETFL, O_NONBLOCK);
+  const pid_t supervisor = getpid();
+  child.pid = fork();
+  if (child.pid == 0) RunChild(options, child, supervisor);
+  if (child.pid < 0) return FailErrno("fork", "a step's process", errno);
+  for (const int fd : {child.order[0], child.log[1], child.failure[1]}) close(fd);
+  return child;
+}
+
 class Supervisor {
  public:
-  Supervisor(const SupervisorOptions& options, std::string folder, const Clock& clock)
-      : options_(options), folder_(std::move(folder)), clock_(clock), log_(folder_, options.log) {}
+  Supervisor(const SupervisorOptions& options, std::string folder, const Clock& clock, const StepChild& child)
+      : options_(options), folder_(std::move(folder)), clock_(clock), log_(folder_, options.log), child_(child.pid),
+        order_fd_(child.order[1]), log_fd_(child.log[0]), failure_fd_(child.failure[0]), progress_fd_(child.progress[0]) {}
 
   int Run(const std::optional<CgroupParent>& cgroups);
 
@@ -47,7 +113,6 @@ class Supervisor {
   Result<StepSpec> Admit() const;
   Status Open();
   Status Launch(const std::optional<CgroupParent>& cgroups);
-  [[noreturn]] void RunChild(pid_t supervisor);
   void WaitForEnd();
   void HandleSignals();
   void Reap();
@@ -69,8 +134,8 @@ class Supervisor {
   std::unique_ptr<ProgressLog> progress_;  // commands only: all others write it themselves
   std::string failure_;                    // what the child told before it could become the command
   int signal_fd_ = -1, timer_fd_ = -1;
-  std::array<int, 2> log_pipe_{-1, -1}, failure_pipe_{-1, -1}, progress_pipe_{-1, -1};  // reading, writing end
-  pid_t child_ = -1;
+  const pid_t child_;
+  int order_fd_, log_fd_, failure_fd_, progress_fd_;
   int status_ = kNotStarted;
   bool child_ended_ = false, reaped_all_ = false;
 };
@@ -132,14 +197,7 @@ Status Supervisor::Open() {
   const timespec period{0, kWatchEveryNs};
   const itimerspec timer{period, period};
   timerfd_settime(timer_fd_, 0, &timer, nullptr);
-  if (pipe2(log_pipe_.data(), O_CLOEXEC) != 0) return FailErrno("make", "log pipe", errno);
-  fcntl(log_pipe_[0], F_SETFL, O_NONBLOCK);
-  if (!is_command()) return {};
-  if (pipe2(failure_pipe_.data(), O_CLOEXEC) != 0 || pipe2(progress_pipe_.data(), O_CLOEXEC) != 0)
-    return FailErrno("make", "pipe", errno);
-  // The writing end stays open here too, so that it never ends while the command opens and closes it.
-  fcntl(progress_pipe_[0], F_SETFL, O_NONBLOCK);
-  return MakeCommandFolders(spec_);
+  return is_command() ? MakeCommandFolders(spec_) : Status();
 }
 
 Status Supervisor::Launch(const std::optional<CgroupParent>& cgroups) {
@@ -148,48 +206,20 @@ Status Supervisor::Launch(const std::optional<CgroupParent>& cgroups) {
     const auto name = fmt::format("step-{}-{}", getpid(), clock_.MonotonicUs());
     if (auto made = cgroups->Make(name, spec_.limits.memory_bytes)) cgroup = std::move(*made);
   }
+  const bool in_cgroup = cgroup != nullptr && cgroup->Adopt(child_);
   watch_->UseCgroup(std::move(cgroup));
-  const pid_t supervisor = getpid();
-  child_ = fork();
-  if (child_ == 0) RunChild(supervisor);
+  const std::string order = (in_cgroup ? kLimitedByCgroup : kLimitedByItself) + folder_;
+  const ssize_t written = write(order_fd_, order.data(), order.size());
   const int why = errno;
-  close(std::exchange(log_pipe_[1], -1));
-  if (failure_pipe_[1] >= 0) close(std::exchange(failure_pipe_[1], -1));
-  if (child_ < 0) return FailErrno("fork", folder_, why);
+  close(std::exchange(order_fd_, -1));
+  if (written != static_cast<ssize_t>(order.size())) return FailErrno("start", folder_, why);
   return {};
-}
-
-void Supervisor::RunChild(pid_t supervisor) {
-  const auto* cgroup = watch_->cgroup();
-  if (cgroup != nullptr) (void)cgroup->Adopt(getpid());
-  const bool limit_address_space = cgroup == nullptr;
-  if (is_command())
-    BecomeCommand(spec_, {.parent = supervisor,
-                          .output_fd = log_pipe_[1],
-                          .failure_fd = failure_pipe_[1],
-                          .progress_fd = progress_pipe_[1],
-                          .limit_address_space = limit_address_space,
-                          .sandbox = options_.sandbox});
-  prctl(PR_SET_NAME, ("step:" + spec_.step).c_str());
-  setenv("RATCHET_STEP_FOLDER", folder_.c_str(), 1);
-  auto ready = SetUpProcess(
-      spec_, {.parent = supervisor, .output_fd = log_pipe_[1], .limit_address_space = limit_address_space});
-  if (ready) ready = EnterStepSandbox(spec_, options_.sandbox, supervisor);
-  int code = 1;
-  if (ready) {
-    code = options_.run_step(spec_);
-  } else {
-    spdlog::error("{}", ready.error().Message());
-    (void)WriteResult(spec_.folder, std::unexpected(FromError(ready.error())));
-  }
-  std::fflush(nullptr);
-  _exit(code);
 }
 
 void Supervisor::WaitForEnd() {
   while (!child_ended_) {
     std::array<pollfd, 4> polled{
-        {{signal_fd_, POLLIN, 0}, {log_pipe_[0], POLLIN, 0}, {progress_pipe_[0], POLLIN, 0}, {timer_fd_, POLLIN, 0}}};
+        {{signal_fd_, POLLIN, 0}, {log_fd_, POLLIN, 0}, {progress_fd_, POLLIN, 0}, {timer_fd_, POLLIN, 0}}};
     if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
     if (polled[1].revents != 0) DrainLog(kReadsAtOnce);
     if (polled[2].revents != 0) DrainProgress();
@@ -257,19 +287,19 @@ void Supervisor::EndAll() {
 
 void Supervisor::DrainLog(int reads) {
   std::array<char, kReadBytes> buffer;
-  for (; log_pipe_[0] >= 0 && reads > 0; --reads) {
-    const ssize_t got = read(log_pipe_[0], buffer.data(), buffer.size());
+  for (; log_fd_ >= 0 && reads > 0; --reads) {
+    const ssize_t got = read(log_fd_, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return;
-    if (got == 0) close(std::exchange(log_pipe_[0], -1));
+    if (got == 0) close(std::exchange(log_fd_, -1));
     log_.Write({buffer.data(), static_cast<size_t>(got)});
   }
 }
 
 void Supervisor::DrainProgress() {
   std::array<char, kReadBytes> buffer;
-  for (int reads = 0; progress_pipe_[0] >= 0 && reads < kReadsAtOnce; ++reads) {
-    const ssize_t got = read(progress_pipe_[0], buffer.data(), buffer.size());
+  for (int reads = 0; progress_fd_ >= 0 && reads < kReadsAtOnce; ++reads) {
+    const ssize_t got = read(progress_fd_, buffer.data(), buffer.size());
     if (got <= 0) return;
     if (progress_ == nullptr) progress_ = std::make_unique<ProgressLog>(folder_, clock_);
     progress_->Feed({buffer.data(), static_cast<size_t>(got)});
@@ -278,7 +308,7 @@ void Supervisor::DrainProgress() {
 
 StepOutcome Supervisor::JudgeCommand() const {
   std::string failure(kReadBytes, '\0');
-  const ssize_t got = read(failure_pipe_[0], failure.data(), failure.size());
+  const ssize_t got = read(failure_fd_, failure.data(), failure.size());
   if (got > 0) return std::unexpected(ReadFailure(failure.substr(0, static_cast<size_t>(got))));
   if (auto judged = JudgeEnd({"step", spec_.command[0], status_}, log_.tail()); !judged)
     return std::unexpected(NameLimits(spec_, std::move(judged.error())));
@@ -300,14 +330,19 @@ void Supervisor::WriteCommandResult() {
 
 }  // namespace
 
-int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, const std::string& folder,
+int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, int order_fd,
               const Clock& clock) {
   prctl(PR_SET_NAME, "ratchet-step");
   setsid();
-  CloseAllButStreams();
+  CloseAllBut(order_fd);
   // Whatever the step's processes leave behind comes to us, so that nobody escapes by becoming a daemon.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  return Supervisor(options, folder, clock).Run(cgroups);
+  const auto child = ForkChild(options);
+  if (!child) spdlog::error("{}", child.error().Message());
+  const std::string folder = child ? ReadOrder(order_fd) : "";
+  if (folder.empty()) return 1;
+  close(order_fd);
+  return Supervisor(options, folder, clock, *child).Run(cgroups);
 }
 
 }  // namespace ratchet::worker

@@ -21,10 +21,12 @@ struct SupervisorOptions {
   std::string boot_id;
 };
 
-// The life of a freshly forked process that runs the step of `folder` from its claim to its exit.json, and outlives
-// whoever forked it. It owns the step's processes, limits and log, and ends the step on SIGTERM, with the class and
-// message of kill.json. SIGTERM and SIGCHLD have to be blocked. Gives the exit code of the process.
-int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, const std::string& folder,
+// The life of a freshly forked process that reads the folder of a step from the pipe `order_fd` (one write of at most
+// PIPE_BUF bytes; the end of the pipe: there is to be no step), runs that step from its claim to its exit.json, and
+// outlives whoever forked it. It forks the step's process before it reads, so that an order finds all forking done. It
+// owns the step's processes, limits and log, and ends the step on SIGTERM, with the class and message of kill.json.
+// SIGTERM and SIGCHLD have to be blocked. Gives the exit code of the process.
+int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, int order_fd,
               const Clock& clock);
 
 }  // namespace ratchet::worker

@@ -3,11 +3,13 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
 #include "pipeline/fork_server.h"
 #include "tests/worker/worker_process.h"
+#include "worker/process_watch.h"
 
 // ratchetd's side: pipeline::ForkServer with real workers.
 namespace ratchet::worker::testing {
@@ -141,6 +143,41 @@ TEST_F(Executor, GoesOnWhenAWorkerIsKilled) {
   folder_.AddFile(folder_.path() + "/work/go", "");
   ASSERT_TRUE(UntilExited());
   EXPECT_EQ(server_->Poll(step_).exit.exit_code, 0);
+}
+
+bool Runs(pid_t pid) {
+  return std::ranges::count(ListProcesses(), pid, &ProcessEntry::pid) > 0;
+}
+
+TEST_F(Executor, ForksAheadOfAStart) {
+  const pid_t worker = server_->pid(StepHost::kCommands);
+  // A supervisor and the process of its step.
+  ASSERT_TRUE(Until([&] { return Family(worker).size() == 2; }));
+  const auto spares = Family(worker);
+  Start("exit 0\n");
+  ASSERT_TRUE(UntilExited());
+  EXPECT_EQ(json::parse(folder_.Read("process.json"))["pid"].get<pid_t>(), spares[0]);
+}
+
+TEST_F(Executor, DoesWithoutASupervisorThatDiedBeforeItHadAStep) {
+  const pid_t worker = server_->pid(StepHost::kCommands);
+  ASSERT_TRUE(Until([&] { return Family(worker).size() == 2; }));
+  const auto spares = Family(worker);
+  kill(spares[0], SIGKILL);
+  Start("exit 0\n");
+  ASSERT_TRUE(UntilExited());
+  // Where the order was quicker than the death, the step is lost and would be tried again.
+  const auto status = server_->Poll(step_);
+  EXPECT_TRUE(status.kind == Kind::kUnknown || status.exit.exit_code == 0);
+  EXPECT_TRUE(Until([&] { return !Runs(spares[1]); })) << "it dies with its supervisor";
+}
+
+TEST_F(Executor, LeavesNoSpareBehind) {
+  const pid_t worker = server_->pid(StepHost::kCommands);
+  ASSERT_TRUE(Until([&] { return Family(worker).size() == 2; }));
+  const auto spares = Family(worker);
+  kill(worker, SIGKILL);
+  for (const pid_t pid : spares) EXPECT_TRUE(Until([&] { return !Runs(pid); }));
 }
 
 TEST_F(Executor, KnowsWhatBecameOfAStartThatTheWorkerDidNotAnswer) {

@@ -129,17 +129,10 @@ TEST(RunPlan, ACancelledRunEndsOnceNothingRuns) {
 
 TEST(RunPlan, AFailureStopsTheSiblings) {
   RunWork work = With({Open("command", {{.run = 1, .step = "command", .number = 1}})});
-  work.counts.failed = 1;
   work.run.error = Json{{"class", "user"}};
   EXPECT_TRUE(Is<StopAttempt>(Only(work)));
   work.open.clear();
   EXPECT_EQ(std::get<EndRun>(Only(work)).outcome, "failed");
-}
-
-TEST(RunPlan, AFailedTrialLeavesTheOthers) {
-  RunWork work = With({Open("trial", {{.run = 1, .step = "trial", .number = 1}})});
-  work.counts.failed = 1;
-  EXPECT_TRUE(Is<PollAttempt>(Only(work)));
 }
 
 TEST(RunPlan, ADeadlineIsKept) {

@@ -93,6 +93,18 @@ TEST_F(StoreTest, TellsListenersAfterTheCommit) {
   EXPECT_GE(told, 1);
 }
 
+TEST_F(StoreTest, TellsAListenerNothingOfItsAuthorsOwnWrites) {
+  std::atomic<int> own = 0, all = 0;
+  store_->OnCommit([&] { ++own; }, std::this_thread::get_id());
+  store_->OnCommit([&] { ++all; });
+  ASSERT_TRUE(store_->Write([](Db& db) { return AddEvent(db, "x"); }));
+  while (all < 1) std::this_thread::yield();
+  EXPECT_EQ(own, 0);
+  std::thread([&] { ASSERT_TRUE(store_->Write([](Db& db) { return AddEvent(db, "y"); })); }).join();
+  while (all < 2) std::this_thread::yield();
+  EXPECT_EQ(own, 1);
+}
+
 TEST_F(StoreTest, TellsNobodyOfAWriteThatFailed) {
   std::atomic<int> told = 0;
   store_->OnCommit([&] { ++told; });
