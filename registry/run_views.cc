@@ -49,8 +49,9 @@ std::optional<StepFacts> FindStepFacts(Db& db, std::int64_t run, const std::stri
 
 StepLoad CountSteps(Db& db) {
   SQLite::Statement& row = db.Prepare(
-      "SELECT coalesce(sum(s.state = 'running'), 0), coalesce(sum(s.state = 'pending' AND s.blocked = 0), 0)"
-      " FROM runs r JOIN steps s ON s.run = r.id WHERE r.state = 'running' AND s.state IN ('pending', 'running')");
+      "SELECT (SELECT count(*) FROM runs r JOIN steps s ON s.run = r.id AND s.state = 'running' WHERE r.state = 'running'),"
+      " (SELECT count(*) FROM runs r JOIN steps s ON s.run = r.id AND s.state = 'pending' AND s.blocked = 0"
+      " WHERE r.state = 'running')");
   row.executeStep();
   return {row.getColumn(0).getInt64(), row.getColumn(1).getInt64()};
 }

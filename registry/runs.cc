@@ -191,7 +191,7 @@ std::vector<QueuedRun> QueuedRuns(Db& db, int limit) {
 }
 
 std::vector<std::string> RunningPipelines(Db& db) {
-  SQLite::Statement& rows = db.Prepare("SELECT DISTINCT pipeline FROM runs WHERE state = 'running'");
+  SQLite::Statement& rows = db.Prepare("SELECT pipeline FROM runs WHERE state = 'running'");
   std::vector<std::string> names;
   while (rows.executeStep()) names.push_back(rows.getColumn(0).getString());
   return names;
@@ -208,7 +208,8 @@ std::int64_t LastBegunAt(Db& db, const std::string& pipeline) {
 ActiveCounts CountActiveRuns(Db& db) {
   ActiveCounts counts;
   SQLite::Statement& rows =
-      db.Prepare("SELECT state, count(*) FROM runs WHERE state IN ('queued', 'running') GROUP BY state");
+      db.Prepare("SELECT 'queued', count(*) FROM runs WHERE state = 'queued' UNION ALL"
+                 " SELECT 'running', count(*) FROM runs WHERE state = 'running'");
   while (rows.executeStep())
     (StateColumn<RunState>(rows, 0) == RunState::kQueued ? counts.queued : counts.running) = rows.getColumn(1).getInt64();
   return counts;

@@ -1,5 +1,7 @@
 #include "registry/runs.h"
 
+#include "registry/releases.h"
+#include "registry/run_views.h"
 #include "tests/registry/registry_fixture.h"
 
 namespace ratchet::registry {
@@ -43,6 +45,37 @@ TEST_F(RunsTest, NumberTheAttemptsOfAStep) {
   });
   ASSERT_TRUE(numbers) << numbers.error().Message();
   EXPECT_EQ(*numbers, (std::vector<std::int64_t>{1, 2}));
+}
+
+// What the loop asks in every tick costs what is open, however much has ended: no statement goes through a whole table.
+TEST_F(RunsTest, WhatIsAskedInEveryTickGoesThroughNoTable) {
+  MakePipeline();
+  PushRows(10);
+  const std::int64_t run = StartRunNow().id;
+  ASSERT_TRUE(store_->Write([&](Db& db) { return StartRun(db, 5, run); }));
+  ASSERT_TRUE(store_->Read([&](Db& db) -> Status {
+    RunningRuns(db);
+    QueuedRuns(db, 100);
+    RunningPipelines(db);
+    CountActiveRuns(db);
+    CountSteps(db);
+    LoadingReleases(db);
+    LastRun(db, "sorter");
+    RATCHET_ASSIGN(const auto record, GetRun(db, run));
+    PlaceInQueue(db, record);
+    sqlite3* handle = db.database().getHandle();
+    for (sqlite3_stmt* one = sqlite3_next_stmt(handle, nullptr); one != nullptr; one = sqlite3_next_stmt(handle, one)) {
+      SQLite::Statement plan(db.database(), std::string("EXPLAIN QUERY PLAN ") + sqlite3_sql(one));
+      while (plan.executeStep()) {
+        const std::string detail = plan.getColumn(3).getString();
+        const bool whole = detail.starts_with("SCAN ") && !detail.contains("USING INDEX") && !detail.contains("USING COVERING INDEX") &&
+                           !detail.contains("CONSTANT ROW");
+        const bool every_run = detail.contains("runs_by_pipeline") && detail.starts_with("SCAN ");
+        EXPECT_FALSE(whole || every_run) << detail << ": " << sqlite3_sql(one);
+      }
+    }
+    return {};
+  }));
 }
 
 TEST_F(RunsTest, RefuseIllegalMovesAndChangeNothing) {
