@@ -102,9 +102,11 @@ void Orchestrator::CountCpus(const std::vector<RunWork>& runs) {
 void Orchestrator::AdvanceRuns() {
   auto runs = store_.Read([](Db& db) -> Result<std::vector<RunWork>> { return registry::RunningRuns(db); });
   if (!runs) return spdlog::error("{}", runs.error().Message()), void();
-  std::erase_if(run_specs_, [&](const auto& entry) {
+  auto is_over = [&](const auto& entry) {
     return std::ranges::none_of(*runs, [&](const RunWork& work) { return work.run.id == entry.first; });
-  });
+  };
+  std::erase_if(run_specs_, is_over);
+  std::erase_if(run_data_, is_over);
   if (runs->empty()) stopping_.clear();
   CountCpus(*runs);
   // The run that was begun first has the first choice, but the turn goes round with the free processors.

@@ -72,8 +72,11 @@ class Orchestrator {
   bool Perform(Context& at, const PollAttempt& action);
   bool Perform(Context& at, const StopAttempt& action);
   bool HasRoom(const Context& at, const registry::Step& step);
+  void Leave(const Context& at, const registry::Step& step, const StepRef& ref);
+  Result<std::shared_ptr<const RunData>> DataOf(const registry::Run& run);
   Result<StepInputs> GatherInputs(const Context& at, const registry::Step& step);
   Status GatherFiles(const Context& at, StepInputs& inputs);
+  Status GatherVersions(const Context& at, StepInputs& inputs);
   bool TakeFromCache(Context& at, const registry::Step& step, const registry::Json& step_file, std::string& key);
   bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit);
   bool EndAttemptWithError(Context& at, const registry::Attempt& attempt, registry::AttemptState state, const StepExit& exit);
@@ -112,6 +115,7 @@ class Orchestrator {
   std::int64_t wake_us_ = 0;
   int cpus_taken_ = 0;
   std::map<std::int64_t, SpecPtr> run_specs_;                                    // of active runs
+  std::map<std::int64_t, std::shared_ptr<const RunData>> run_data_;              // of active runs
   std::map<std::string, std::pair<std::int64_t, SpecPtr>> triggered_specs_;      // name → revision, spec if it has triggers
   std::set<std::string> stopping_;                                               // attempts that were asked to end
 };

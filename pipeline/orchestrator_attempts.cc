@@ -96,33 +96,47 @@ Status Orchestrator::GatherFiles(const Context& at, StepInputs& inputs) {
   return {};
 }
 
+Result<std::shared_ptr<const RunData>> Orchestrator::DataOf(const Run& run) {
+  if (auto known = run_data_.find(run.id); known != run_data_.end()) return known->second;
+  auto data = std::make_shared<RunData>();
+  RATCHET_TRY(store_.Read([&](Db& db) -> Status {
+    RATCHET_ASSIGN(data->dataset, registry::GetDatasetVersion(db, run.dataset, run.dataset_version));
+    RATCHET_ASSIGN(data->trainer_files, registry::RevisionFiles(db, run.pipeline, run.revision));
+    return {};
+  }));
+  RATCHET_ASSIGN(data->dataset_manifest, ParseBlob(blobs_, data->dataset.manifest));
+  return run_data_[run.id] = std::move(data);
+}
+
+// Whom the rows (validate) or the candidate (test) are compared with.
+Status Orchestrator::GatherVersions(const Context& at, StepInputs& inputs) {
+  const Run& run = at.run();
+  RATCHET_TRY(store_.Read([&](Db& db) -> Status {
+    auto model = registry::GetModel(db, run.model);  // there is none before the first candidate
+    if (model && model->live) {
+      RATCHET_ASSIGN(inputs.live, registry::GetVersion(db, run.model, *model->live));
+    }
+    if (inputs.step.kind == "test") {
+      RATCHET_ASSIGN(inputs.candidate, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
+    } else if (inputs.live && inputs.live->dataset == run.dataset && ExpectsLikeLive(at.spec->data.expect)) {
+      RATCHET_ASSIGN(auto trained_on, registry::GetDatasetVersion(db, inputs.live->dataset, inputs.live->dataset_version));
+      inputs.reference = trained_on.manifest;
+    }
+    return {};
+  }));
+  if (!inputs.reference.is_string()) return {};
+  RATCHET_ASSIGN(inputs.reference, ParseBlob(blobs_, inputs.reference));
+  return {};
+}
+
 Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& step) {
   const Run& run = at.run();
   StepInputs inputs{.run = &run, .spec = at.spec.get(), .work = &pipeline::WorkOf(*at.spec, step), .step = step,
                     .data_dir = options_.data_dir, .sandbox_required = options_.sandbox_required};
   inputs.attempt = step.attempts.empty() ? 1 : step.attempts.back().number + 1;
-  std::optional<registry::Version> live;
-  RATCHET_TRY(store_.Read([&](Db& db) -> Status {
-    RATCHET_ASSIGN(inputs.dataset, registry::GetDatasetVersion(db, run.dataset, run.dataset_version));
-    RATCHET_ASSIGN(inputs.trainer_files, registry::RevisionFiles(db, run.pipeline, run.revision));
-    auto model = registry::GetModel(db, run.model);  // there is none before the first candidate
-    if (model && model->live) {
-      RATCHET_ASSIGN(live, registry::GetVersion(db, run.model, *model->live));
-      if (step.kind == "validate" && live->dataset == run.dataset) {
-        RATCHET_ASSIGN(auto trained_on, registry::GetDatasetVersion(db, live->dataset, live->dataset_version));
-        if (ExpectsLikeLive(at.spec->data.expect)) inputs.reference = trained_on.manifest;
-      }
-    }
-    if (step.kind != "test") return {};
-    RATCHET_ASSIGN(inputs.candidate, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
-    inputs.live = live;
-    return {};
-  }));
-  RATCHET_ASSIGN(inputs.dataset_manifest, ParseBlob(blobs_, inputs.dataset.manifest));
-  if (inputs.reference.is_string()) {
-    RATCHET_ASSIGN(inputs.reference, ParseBlob(blobs_, inputs.reference));
-  }
-  if (step.kind != "validate" && step.kind != "test") RATCHET_TRY(GatherFiles(at, inputs));
+  RATCHET_ASSIGN(inputs.data, DataOf(run));
+  const bool compares = step.kind == "validate" || step.kind == "test";
+  RATCHET_TRY(compares ? GatherVersions(at, inputs) : GatherFiles(at, inputs));
   inputs.metric = inputs.candidate ? MetricOf(*at.spec, inputs.candidate->manifest) : at.spec->test.metric.value_or("");
   if (step.kind == "train" || step.kind == "trial") inputs.resume = FindCheckpoint(options_.data_dir, run, step);
   return inputs;
@@ -209,8 +223,7 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
     taken = EndAttemptWithError(at, attempt, AttemptState::kFailed, status.exit);
   }
   if (!taken) return false;  // its end is still to be written down
-  executor_.Forget(ref.id);
-  stopping_.erase(ref.id);
+  Leave(at, action.step, ref);
   return true;
 }
 
@@ -236,9 +249,15 @@ bool Orchestrator::Perform(Context& at, const StopAttempt& action) {
         [&](Db& db) { return registry::MoveStep(db, now_us_, at.run().id, attempt.step, StepState::kCancelled); });
     if (!moved) return Postpone(at.run(), moved.error());
   }
+  Leave(at, *step, ref);
+  return true;
+}
+
+// Its end is written down: its place is free for the next step, in this very tick.
+void Orchestrator::Leave(const Context& at, const Step& step, const StepRef& ref) {
   executor_.Forget(ref.id);
   stopping_.erase(ref.id);
-  return true;
+  cpus_taken_ -= pipeline::WorkOf(*at.spec, step).limits.cpus;
 }
 
 bool Orchestrator::EndAttemptWithError(Context& at, const Attempt& attempt, AttemptState state, const StepExit& exit) {

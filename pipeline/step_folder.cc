@@ -26,7 +26,7 @@ constexpr int kOpenFiles = 1024;
 
 Json Packs(const StepInputs& inputs, const BlobStore& blobs, const std::string& split) {
   Json paths = Json::array();
-  for (const Json& segment : inputs.dataset_manifest.at("segments"))
+  for (const Json& segment : inputs.data->dataset_manifest.at("segments"))
     if (segment.at("split") == split) paths.push_back(blobs.PathOf(segment.at("sha256")));
   return paths;
 }
@@ -46,9 +46,9 @@ bool Asks(const StepInputs& inputs, const std::string& input) {
 
 Json DataPart(const StepInputs& inputs) {
   if (IsOwn(inputs) && !Asks(inputs, "data.train") && !Asks(inputs, "data.validation")) return {};
-  const Json& manifest = inputs.dataset_manifest;
-  return {{"dataset", inputs.dataset.dataset}, {"version", inputs.dataset.version},
-          {"manifest", inputs.dataset.manifest}, {"target", inputs.spec->data.target},
+  const Json& manifest = inputs.data->dataset_manifest;
+  return {{"dataset", inputs.data->dataset.dataset}, {"version", inputs.data->dataset.version},
+          {"manifest", inputs.data->dataset.manifest}, {"target", inputs.spec->data.target},
           {"key", manifest.at("split").value("key", Json())}, {"schema", manifest.at("schema")},
           {"expect", inputs.spec->data.expect}};
 }
@@ -146,7 +146,7 @@ Json MakeStepFile(const StepInputs& inputs, const BlobStore& blobs) {
   const std::string& name = inputs.step.name;
   Json command_files = Json::object();
   if (work.command)
-    for (const auto& [file, sha256] : inputs.trainer_files.items()) command_files[file] = blobs.PathOf(sha256);
+    for (const auto& [file, sha256] : inputs.data->trainer_files.items()) command_files[file] = blobs.PathOf(sha256);
   Json step = {{"format", 1}, {"run", run.id}, {"step", name}, {"attempt", inputs.attempt},
                {"kind", KindPart(inputs.step.kind)}, {"folder", AttemptFolder(inputs.data_dir, run.id, name, inputs.attempt)},
                {"pipeline", run.pipeline}, {"revision", run.revision}, {"model", run.model},

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -25,6 +26,13 @@ std::string AttemptFolder(const std::string& data_dir, std::int64_t run, const s
 // Which fork server runs a step of this kind.
 StepHost HostOf(const std::string& kind);
 
+// What all steps of a run have in common; it never changes.
+struct RunData {
+  registry::DatasetVersion dataset;
+  registry::Json dataset_manifest;  // the manifest blob, parsed
+  registry::Json trainer_files;     // name → SHA-256
+};
+
 // All that a step.json is made of.
 struct StepInputs {
   const registry::Run* run = nullptr;
@@ -32,9 +40,7 @@ struct StepInputs {
   const WorkSpec* work = nullptr;                           // what drives the step: its own, or training's
   registry::Step step;
   std::int64_t attempt = 1;
-  registry::Json trainer_files = registry::Json::object();  // name → SHA-256
-  registry::DatasetVersion dataset;
-  registry::Json dataset_manifest;                          // the manifest blob, parsed
+  std::shared_ptr<const RunData> data;
   std::map<std::string, std::string> files;                 // "STEP.OUTPUT" → SHA-256
   std::optional<std::string> resume;                        // checkpoint folder of an earlier attempt
   std::optional<registry::Version> candidate, live;         // test only

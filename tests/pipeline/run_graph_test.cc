@@ -37,6 +37,9 @@ TEST_F(OrchestratorTest, ARunOfOneProcessorRunsOneStepAtATime) {
   Submit();
   Ticks();
   EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/validate-1", "1/join-1", "1/left-1"}));
+  executor_.Finish("1/left-1", folder_ + "/runs/1/left-1");
+  orchestrator_->Tick();
+  EXPECT_EQ(executor_.started.back(), "1/right-1") << "in the tick that saw the place get free";
 }
 
 TEST_F(OrchestratorTest, AFailedStepStopsItsSiblingsAndTheRun) {
