@@ -24,7 +24,7 @@ model: {name}
 data: {{dataset: adult, target: income}}
 train:
   recipe: tabular.classifier
-  params: {{epochs: {epochs}, patience: 0}}
+  params: {{epochs: {epochs}, patience: 1000}}
   seed: {seed}
   cache: false
   limits: {{cpus: 1, memory: 4GiB, time: 30m}}

@@ -75,7 +75,7 @@ Result<Response> GetOpenApi(Api&, const Request&) { return Response{.body = std:
 
 Result<Response> GetHealth(Api&, const Request&) { return PlainText("ok\n"); }
 
-Result<Response> GetReadiness(Api& api, const Request&) {
+Result<Response> GetReadiness(Api& api, const Request& request) {
   const Json worker = api.worker();
   const std::string state = worker.value("state", "down");
   const Json why = worker.value("error", Json());
@@ -83,8 +83,12 @@ Result<Response> GetReadiness(Api& api, const Request&) {
     return Fail(ErrorCode::kUnavailable, "be ready", "",
                 "the worker is " + state + (why.is_string() ? " (" + why.get<std::string>() + ")" : ""),
                 "See DIR/logs/worker.log if that lasts");
-  // An empty write goes all the way to the disk.
-  RATCHET_TRY(api.store.Write([](Db&) -> Status { return {}; }));
+  RATCHET_TRY(api.store.Write([](Db&) -> Status { return {}; }));  // it takes writes, though one of nothing asks no disk
+  static const std::string kProbe(kReadyProbeBytes, '.');
+  const std::string probe = fmt::format("{}/staging/ready-{}", api.data_dir, request.id);
+  const Status written = api.files.WriteAtomic(probe, kProbe);
+  RATCHET_TRY(api.files.RemoveAll(probe));
+  RATCHET_TRY(written);
   return PlainText("ready\n");
 }
 

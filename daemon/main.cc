@@ -44,8 +44,11 @@ class Daemon {
   explicit Daemon(Settings settings) : settings_(std::move(settings)) {}
 
   Status Start() {
+    std::error_code error;
+    data_ = std::filesystem::absolute(settings_.data, error).lexically_normal().string();
+    while (data_.size() > 1 && data_.ends_with('/')) data_.pop_back();
+    RATCHET_TRY(CheckAddresses());
     RATCHET_TRY(OpenDataDirectory());
-    RATCHET_TRY(CheckServeAddress());
     RATCHET_ASSIGN(store_, registry::Store::Open(data_ + "/registry.db", clock_));
     RATCHET_TRY(metrics_.StartFromNow(*store_));
     blobs_.emplace(files_, data_ + "/blobs/sha256");
@@ -81,6 +84,15 @@ class Daemon {
   }
 
  private:
+  // Before anything is made: a daemon that cannot listen leaves nothing behind. Where another one has the directory, that
+  // is what is to be said.
+  Status CheckAddresses() const {
+    if (LockHolder(data_ + "/lock") != 0) return {};
+    RATCHET_ASSIGN(const HostPort listen, ParseHostPort(settings_.listen));
+    if (listen.port != 0) RATCHET_TRY(CheckFree(listen, "--listen"));
+    return CheckServeAddress();
+  }
+
   // A data plane of another data directory on the same address would answer in this one's name.
   Status CheckServeAddress() const {
     if (settings_.no_serve || LockHolder(data_ + "/serve/lock") != 0) return {};
@@ -88,10 +100,10 @@ class Daemon {
     if (serve.port == 0) return {};
     if (settings_.serve_listen == settings_.listen)
       return Fail(ErrorCode::kInvalid, "listen on", settings_.serve_listen, "--listen and --serve-listen are the same");
-    return CheckFree(serve);
+    return CheckFree(serve, "--serve-listen");
   }
 
-  static Status CheckFree(const HostPort& address) {
+  static Status CheckFree(const HostPort& address, const std::string& option) {
     addrinfo hints{.ai_flags = AI_PASSIVE, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     addrinfo* found = nullptr;
     if (getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found) != 0) return {};
@@ -105,13 +117,10 @@ class Daemon {
     if (bound == 0) return {};
     return Fail(ErrorCode::kConflict, "listen on", address.host + ":" + std::to_string(address.port),
                 error_number == EADDRINUSE ? "the port is taken by another program" : std::strerror(error_number),
-                "Stop that program or choose another port for predictions with --serve-listen");
+                "Stop that program or choose another port with " + option);
   }
 
   Status OpenDataDirectory() {
-    std::error_code error;
-    data_ = std::filesystem::absolute(settings_.data, error).lexically_normal().string();
-    while (data_.size() > 1 && data_.ends_with('/')) data_.pop_back();
     RATCHET_TRY(files_.MakeFolders(data_));
     auto lock = FileLock::Acquire(data_ + "/lock");
     if (!lock && lock.error().code == ErrorCode::kConflict)

@@ -82,7 +82,9 @@ Result<Router::Match> Router::Find(std::string_view method, std::string_view pat
       return IsParam(wanted) ? !given.empty() : wanted == given;
     };
     if (!std::equal(pattern.segments.begin(), pattern.segments.end(), segments.begin(), segments.end(), fits)) continue;
-    match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(pattern.route->spec.method);
+    const std::string method_here(pattern.route->spec.method);
+    if (!(", " + match.allowed + ",").contains(", " + method_here + ","))  // "/healthz" fits "/{file}" as well
+      match.allowed += (match.allowed.empty() ? "" : ", ") + method_here;
     if (method != pattern.route->spec.method || match.route) continue;
     match.route = pattern.route;
     for (size_t i = 0; i < segments.size(); ++i) {

@@ -75,6 +75,7 @@ Json ChecksOf(Api& api, const registry::Run& run, const registry::Step& step) {
 // What a queued run waits for, as far as the queue goes; empty when nothing stands before it.
 std::string WhyQueued(const registry::QueuePlace& place, const registry::Run& run) {
   if (place.paused) return "the pipeline is paused; `ratchet pipeline resume " + run.pipeline + "` lets it go on";
+  if (place.under_way == run.id) return {};  // it was begun a moment ago
   if (place.under_way) return "run " + std::to_string(*place.under_way) + " of this pipeline is under way";
   if (place.goes_first) return "run " + std::to_string(*place.goes_first) + " of this pipeline goes first";
   if (place.running == 0) return {};

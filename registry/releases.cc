@@ -93,13 +93,21 @@ Status CheckStart(const Model& model, const Version& version, const ReleaseInput
                 "it was judged against " + ShowVersion(model.name, *input.expected_live) + ", but " +
                     ShowVersion(model.name, model.live) + " is live now",
                 "Judge it again with `ratchet run retry`");
-  bool proven = version.state == VersionState::kPassed || version.shown_state == "retired" ||
-                version.shown_state == "previous";
-  if (input.kind == ReleaseKind::kPromote && !proven)
-    return Fail(ErrorCode::kConflict, "promote", subject, "the gate has not passed it: it is " + version.shown_state,
+  // That it was live once, by force, proves nothing.
+  if (input.kind == ReleaseKind::kPromote && version.state != VersionState::kPassed)
+    return Fail(ErrorCode::kConflict, "promote", subject,
+                "the gate has not passed it: it is " + std::string(Name(version.state)),
                 "Read its decision with `ratchet model show " + model.name +
                     "`; --force with a reason overrides the gate, and is recorded");
   return {};
+}
+
+// Whether the newest release of the model took this version away by a rollback.
+bool WasRolledAway(Db& db, const std::string& model, std::int64_t version) {
+  SQLite::Statement& row = db.Prepare(
+      "SELECT kind, from_version FROM releases WHERE model = ? AND state = 'done' ORDER BY id DESC LIMIT 1", model);
+  return row.executeStep() && row.getColumn(0).getString() == KindName(ReleaseKind::kRollback) &&
+         OptionalInt(row, 1) == version;
 }
 
 }  // namespace
@@ -168,6 +176,11 @@ Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& name, s
   if (version.shown_state != "previous" && version.shown_state != "retired")
     return Fail(ErrorCode::kConflict, "roll back", ShowVersion(name, to), "it never served",
                 "Use `ratchet promote` for a version that has not been live");
+  // Back to the version before is always possible; forward again is a promotion, which the gate has not passed.
+  if (version.state != VersionState::kPassed && WasRolledAway(db, name, *to))
+    return Fail(ErrorCode::kConflict, "roll back", ShowVersion(name, *to),
+                "it was live by force alone, the gate has not passed it, and a rollback took it away",
+                "`ratchet promote " + ShowVersion(name, *to) + " --force --reason TEXT` puts it back; `--to N` names another version");
   if (auto other = UnderWay(db, name))
     EndWithout(db, now_us, *other, ReleaseState::kAborted, "aborted by a rollback");
   ReleaseInput input{.model = name, .to = *to, .kind = ReleaseKind::kRollback, .actor = actor, .reason = reason};
@@ -191,7 +204,7 @@ Page<Release> ListReleases(Db& db, const std::string& model, int limit, const st
 }
 
 std::vector<Release> LoadingReleases(Db& db) {
-  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " WHERE state = 'loading' ORDER BY id");
+  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " INDEXED BY releases_loading WHERE state = 'loading' ORDER BY id");
   std::vector<Release> releases;
   while (rows.executeStep()) releases.push_back(ReadRelease(rows));
   return releases;

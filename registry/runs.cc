@@ -164,7 +164,7 @@ Page<Run> ListRuns(Db& db, const RunFilter& filter, int limit, const std::option
 }
 
 std::vector<RunWork> RunningRuns(Db& db) {
-  SQLite::Statement& rows = db.Prepare(std::string(kSelectLight) + " WHERE state = 'running' ORDER BY id");
+  SQLite::Statement& rows = db.Prepare(std::string(kSelectLight) + " INDEXED BY runs_running WHERE state = 'running' ORDER BY id");
   std::vector<RunWork> found;
   while (rows.executeStep()) found.push_back({.run = ReadRun(rows), .open = {}});
   for (RunWork& work : found) LoadOpenSteps(db, work);
@@ -181,7 +181,7 @@ Result<RunWork> WorkOf(Db& db, std::int64_t run) {
 
 std::vector<QueuedRun> QueuedRuns(Db& db, int limit) {
   SQLite::Statement& rows = db.Prepare(
-      "SELECT r.id, r.pipeline, r.priority, r.cancel_asked FROM runs r JOIN pipelines p ON p.name = r.pipeline"
+      "SELECT r.id, r.pipeline, r.priority, r.cancel_asked FROM runs r INDEXED BY runs_queued JOIN pipelines p ON p.name = r.pipeline"
       " WHERE r.state = 'queued' AND (p.paused = 0 OR r.cancel_asked = 1) ORDER BY r.priority DESC, r.id LIMIT ?", limit);
   std::vector<QueuedRun> found;
   while (rows.executeStep())
@@ -191,7 +191,7 @@ std::vector<QueuedRun> QueuedRuns(Db& db, int limit) {
 }
 
 std::vector<std::string> RunningPipelines(Db& db) {
-  SQLite::Statement& rows = db.Prepare("SELECT pipeline FROM runs WHERE state = 'running'");
+  SQLite::Statement& rows = db.Prepare("SELECT pipeline FROM runs INDEXED BY runs_running WHERE state = 'running'");
   std::vector<std::string> names;
   while (rows.executeStep()) names.push_back(rows.getColumn(0).getString());
   return names;

@@ -94,10 +94,11 @@ void LoadSteps(Db& db, Run& run) {
 
 void LoadOpenSteps(Db& db, RunWork& work) {
   SQLite::Statement& running = db.Prepare(
-      std::string(kSelectSteps) + " WHERE run = ? AND state = 'running' ORDER BY position", work.run.id);
+      std::string(kSelectSteps) + " INDEXED BY steps_running WHERE run = ? AND state = 'running' ORDER BY position", work.run.id);
   while (running.executeStep()) work.open.push_back(ReadStep(running));
   SQLite::Statement& ready = db.Prepare(
-      std::string(kSelectSteps) + " WHERE run = ? AND state = 'pending' AND blocked = 0 ORDER BY position LIMIT ?",
+      std::string(kSelectSteps) +
+          " INDEXED BY steps_ready WHERE run = ? AND state = 'pending' AND blocked = 0 ORDER BY position LIMIT ?",
       work.run.id, kMostReadySteps);
   while (ready.executeStep()) work.open.push_back(ReadStep(ready));
   for (Step& step : work.open) {

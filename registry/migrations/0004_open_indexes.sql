@@ -1,5 +1,6 @@
--- SQLite takes an index of some rows only where the query has its condition word for word: one index for each state that
--- the loop asks for in every tick, so that what has ended costs nothing.
+-- SQLite takes an index of some rows only where the query has its condition word for word, and even then only if it
+-- thinks so: one index for each state that the loop asks for in every tick, and the queries say INDEXED BY, so that what
+-- has ended costs nothing.
 
 DROP INDEX runs_active;
 CREATE INDEX runs_running ON runs (pipeline, id) WHERE state = 'running';
