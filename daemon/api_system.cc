@@ -1,3 +1,5 @@
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -13,6 +15,7 @@
 namespace ratchet::daemon {
 namespace {
 
+constexpr size_t kReadyProbeBytes = 64 * 1024;
 constexpr char kPolicy[] =
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' "
     "http://localhost:* http://127.0.0.1:*; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "

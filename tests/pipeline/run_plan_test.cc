@@ -21,7 +21,7 @@ using registry::StepState;
 constexpr std::int64_t kNow = 1'000'000'000;
 
 RunWork With(std::vector<Step> open) {
-  RunWork work{.run = {.id = 1, .state = RunState::kRunning}, .open = std::move(open), .counts = {}};
+  RunWork work{.run = {.id = 1, .state = RunState::kRunning}, .open = std::move(open)};
   work.run.started_at = kNow;
   return work;
 }

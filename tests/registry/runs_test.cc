@@ -1,6 +1,6 @@
 #include "registry/runs.h"
 
-#include "registry/releases.h"
+#include "registry/models.h"
 #include "registry/run_views.h"
 #include "tests/registry/registry_fixture.h"
 
