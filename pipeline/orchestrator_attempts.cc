@@ -181,7 +181,7 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
     if (step.kind == "test")
       registry::SetOutputs(db, at.run().id, step.name, {{"opponent_version", inputs->live ? Json(inputs->live->version) : Json()}});
     return registry::StartAttempt(db, now_us_, at.run().id, step.name);
-  }, registry::Sync::kLater);  // a loss of power ends the step as well
+  });
   if (!attempt) return Postpone(at.run(), attempt.error());
   cpus_taken_ += inputs->work->limits.cpus;
   // A step that could not be started is found lost at the next look, and tried again.
@@ -204,7 +204,7 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
       store_.Write([&](Db& db) -> Status {
         registry::SetAttemptPid(db, at.run().id, attempt.step, attempt.number, *status.pid);
         return {};
-      }, registry::Sync::kLater);
+      });
     return false;
   }
   auto result = ReadResult(files_, ref.folder);
@@ -303,10 +303,7 @@ bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& r
     registry::KeepCached(db, now_us_, {.run = at.run().id, .step = step.name, .result = result, .outputs = *outputs});
     return registry::MoveStep(db, now_us_, at.run().id, step.name, StepState::kSucceeded);
   };
-  // What a user's own step made is found in its folder again, or made again.
-  const bool own = step.kind == "command" || step.kind == "recipe";
-  Status taken = outputs ? store_.Write(take, own ? registry::Sync::kLater : registry::Sync::kNow)
-                         : Status(std::unexpected(outputs.error()));
+  Status taken = outputs ? store_.Write(take) : Status(std::unexpected(outputs.error()));
   if (taken) return true;
   if (IsPassing(taken.error())) return Postpone(at.run(), taken.error());
   StepExit broken{.error_class = "internal", .message = "its result could not be taken in: " + taken.error().Message()};

@@ -116,10 +116,9 @@ Store::~Store() {
   writer_.join();
 }
 
-Status Store::WriteErased(Work work, Sync sync) {
+Status Store::WriteErased(Work work) {
   auto job = std::make_unique<Job>();
   job->work = std::move(work);
-  job->sync = sync;
   job->author = std::this_thread::get_id();
   std::future<Status> done = job->done.get_future();
   if (!queue_.TryPush(std::move(job)))
@@ -140,9 +139,7 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
   std::vector<Status> outcomes(group.size());
   bool any_ok = false;
   const std::int64_t commits_before = commits_;
-  const bool all_later = std::ranges::all_of(group, [](const auto& job) { return job->sync == Sync::kLater; });
   Status committed = Guarded("commit", [&]() -> Status {
-    SetSync(all_later ? Sync::kLater : Sync::kNow);
     writer_db_->database().exec("BEGIN IMMEDIATE");
     for (size_t i = 0; i < group.size(); ++i) {
       writer_db_->database().exec("SAVEPOINT job");
@@ -172,16 +169,8 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
     if (std::ranges::any_of(group, [&](const auto& job) { return job->author != listener.author; })) listener.tell();
 }
 
-// In WAL mode NORMAL leaves out the sync at commit alone: the next one of a FULL commit covers what went before.
-void Store::SetSync(Sync sync) {
-  if (sync == writer_sync_) return;
-  writer_db_->database().exec(sync == Sync::kNow ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
-  writer_sync_ = sync;
-}
-
 Status Store::CommitAlone(const Work& work) {
   Status done = Guarded("write", [&]() -> Status {
-    SetSync(Sync::kNow);
     writer_db_->database().exec("BEGIN IMMEDIATE");
     Status outcome = work(*writer_db_);
     writer_db_->ResetStatements();

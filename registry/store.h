@@ -24,15 +24,10 @@ inline constexpr size_t kWriteQueueLimit = 1024;  // waiting writers; one more i
 inline constexpr size_t kWriteGroupLimit = 256;   // most writes that share one commit
 inline constexpr size_t kReaderLimit = 16;        // idle read connections kept
 
-// Whether a write is on the disk when its caller hears of it. kLater survives the death of the process, but a loss of
-// power may take it back, with all later ones of its kind, until the next kNow: for what nobody outside has been told
-// and what is found again anyway.
-enum class Sync { kNow, kLater };
-
 // The registry's database: one door for writes, any number of readers. Any thread may call.
 //
 // Write: all callers' functions run on the one writer thread; many share a transaction (group commit) and each caller
-// gets its answer after that transaction is on the disk (WAL, synchronous=FULL; but see Sync). A function that returns an error leaves
+// gets its answer after that transaction is on the disk (WAL, synchronous=FULL). A function that returns an error leaves
 // nothing behind and does not disturb the others. It may be run more than once (when a group has to be taken apart), so
 // it must have no effect but on the database, and be quick.
 // Read: a read-only connection and one snapshot for the whole function.
@@ -49,14 +44,14 @@ class Store {
 
   // fn: Result<T>(Db&) or Status(Db&). Returns what fn returned, after the commit.
   template <typename Fn>
-  std::invoke_result_t<Fn, Db&> Write(Fn fn, Sync sync = Sync::kNow) {
+  std::invoke_result_t<Fn, Db&> Write(Fn fn) {
     using R = std::invoke_result_t<Fn, Db&>;
     R outcome = Fail(ErrorCode::kInternal, "write", "registry", "not run");
     Status committed = WriteErased([&](Db& db) -> Status {
       outcome = fn(db);
       if (!outcome) return std::unexpected(outcome.error());
       return {};
-    }, sync);
+    });
     if (!committed) return std::unexpected(std::move(committed).error());
     return outcome;
   }
@@ -90,7 +85,6 @@ class Store {
   using Work = std::function<Status(Db&)>;
   struct Job {
     Work work;
-    Sync sync;
     std::thread::id author;
     std::promise<Status> done;
   };
@@ -101,8 +95,7 @@ class Store {
   };
 
   Store(std::string path, const Clock& clock, std::unique_ptr<Db> writer);
-  Status WriteErased(Work work, Sync sync);
-  void SetSync(Sync sync);
+  Status WriteErased(Work work);
   Status ReadErased(const Work& work);
   void WriterLoop();
   void CommitGroup(std::vector<std::unique_ptr<Job>>& group);
@@ -113,7 +106,6 @@ class Store {
   const std::string path_;
   const Clock& clock_;
   std::unique_ptr<Db> writer_db_;
-  Sync writer_sync_ = Sync::kNow;
   std::vector<Listener> listeners_;
   BoundedQueue<std::unique_ptr<Job>> queue_{kWriteQueueLimit};
   std::mutex readers_mutex_;
