@@ -164,6 +164,7 @@ TEST_F(ProgramTest, SaysWhenThePortIsTaken) {
       Refused({"--data", dir_ + "/other", "--no-serve", "--listen", "127.0.0.1:" + std::to_string(port)});
   EXPECT_EQ(code, 1);
   EXPECT_THAT(said, HasSubstr("the port is taken"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/other")) << "and leaves nothing behind";
 }
 
 TEST_F(ProgramTest, SaysWhenItCannotWriteItsDirectory) {

@@ -293,6 +293,9 @@ def test_a_run_goes_on_when_a_full_disk_has_room_again(tmp_path, small_disk):
         time.sleep(2)  # what is tested: the work that is done in this time
         used = cpu_seconds(ratchet.process.pid) - before
         assert ratchet.answers()
+        with pytest.raises(HttpError) as unready:
+            ask("GET", ratchet.url + "/readyz")
+        assert unready.value.status == 503
         state_when_full = ratchet.get(f"/api/v1/runs/{run}")["state"]
         os.remove(filler)
         # What was killed is the step's supervisor, which could say no more: the attempt is lost, and the step tried again.

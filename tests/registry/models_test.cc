@@ -58,6 +58,28 @@ TEST_F(ModelsTest, OnlyForceReleasesWhatTheGateRefused) {
   EXPECT_EQ(ReadModel().live, 1);
 }
 
+TEST_F(ModelsTest, HavingBeenLiveByForceProvesNothing) {
+  MakeVersion("better");
+  MakeVersion("better");
+  MakeVersion("not_better");
+  ASSERT_TRUE(Promote(1));
+  ASSERT_TRUE(Promote(2));
+  ASSERT_TRUE(Promote(3, ReleaseKind::kForce));
+  ASSERT_TRUE(RollBack());
+  EXPECT_EQ(ReadModel().live, 2);
+  auto forward = RollBack();
+  ASSERT_FALSE(forward);
+  EXPECT_NE(forward.error().hint.find("--force"), std::string::npos);
+  auto older = RollBack(1);
+  ASSERT_TRUE(older);
+  ASSERT_TRUE(store_->Write([&](Db& db) { return CommitRelease(db, 9, older->id); }));
+  EXPECT_FALSE(Promote(3)) << "nor is it promoted without force";
+  ASSERT_TRUE(Promote(3, ReleaseKind::kForce));
+  ASSERT_TRUE(Promote(2));
+  EXPECT_TRUE(RollBack()) << "back to what was live before stays one command";
+  EXPECT_EQ(ReadModel().live, 3);
+}
+
 TEST_F(ModelsTest, ADecisionAgainstAVersionThatIsNoLongerLiveIsNotApplied) {
   MakeVersion("better");
   MakeVersion("better");
