@@ -52,7 +52,10 @@ class Db {
   static void BindOne(SQLite::Statement& s, int i, const std::string& value) { s.bind(i, value); }
   static void BindOne(SQLite::Statement& s, int i, const char* value) { s.bind(i, value); }
   static void BindOne(SQLite::Statement& s, int i, std::string_view value) { s.bind(i, std::string(value)); }
-  static void BindOne(SQLite::Statement& s, int i, const nlohmann::json& value) { s.bind(i, value.dump()); }
+  // Bytes that are no UTF-8, from a name in a trainer's result say, are replaced: a row is written all the same.
+  static void BindOne(SQLite::Statement& s, int i, const nlohmann::json& value) {
+    s.bind(i, value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
   template <typename T>
   static void BindOne(SQLite::Statement& s, int i, const std::optional<T>& value) {
     value ? BindOne(s, i, *value) : s.bind(i);

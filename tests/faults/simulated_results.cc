@@ -7,7 +7,7 @@
 
 #include "base/digest.h"
 #include "lake/pack.h"
-#include "registry/bundle_manifest.h"
+#include "tests/pipeline/fake_bundle.h"
 
 namespace ratchet::faults {
 namespace {
@@ -23,20 +23,10 @@ double Quality(const Json& step) {
 }
 
 void WriteBundle(const Json& step, const std::string& folder) {
-  fs::create_directories(folder + "/bundle");
   Json inputs = Json::array();
   for (const Json& paths : step.at("inputs"))
     for (const Json& path : paths) inputs.push_back(path.get<std::string>().substr(path.get<std::string>().rfind('/') + 1));
-  const std::string model = "weights of " + step.at("params").dump() + step.at("seed").dump() + inputs.dump();
-  std::ofstream(folder + "/bundle/model.pt") << model;
-  registry::BundleManifest manifest;
-  manifest.signature.inputs = {{.name = "x", .datatype = registry::Datatype::kFp32, .shape = {-1}, .column = "x"}};
-  manifest.signature.outputs = {{.name = "p", .datatype = registry::Datatype::kFp32, .shape = {-1, 2}}};
-  manifest.signature.classes = std::vector<std::int64_t>{0, 1};
-  manifest.target = "label";
-  manifest.metric = "accuracy";
-  manifest.files["model.pt"] = {.sha256 = Sha256Hex(model), .bytes = model.size()};
-  std::ofstream(folder + "/bundle/manifest.json") << registry::SerialiseManifest(manifest);
+  pipeline::WriteFakeBundle(folder, "weights of " + step.at("params").dump() + step.at("seed").dump() + inputs.dump());
 }
 
 // A pack costs a database each; there are few scores, so each is made once.

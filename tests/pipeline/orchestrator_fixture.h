@@ -12,9 +12,9 @@
 #include "lake/pack.h"
 #include "pipeline/graph.h"
 #include "pipeline/orchestrator.h"
-#include "registry/bundle_manifest.h"
 #include "registry/datasets.h"
 #include "registry/pipelines.h"
+#include "tests/pipeline/fake_bundle.h"
 
 // A real registry and an orchestrator on it; the worker and the replicas are played.
 namespace ratchet::pipeline {
@@ -76,7 +76,7 @@ class FakeExecutor final : public Executor {
   void Succeed(const Json& step, const std::string& folder) {
     Json result = {{"outcome", "succeeded"}};
     if (step["kind"] == "train") {
-      WriteBundle(folder, step);
+      WriteFakeBundle(folder, "weights of " + step["params"].dump() + step["seed"].dump());
       result["training_metrics"] = {{"validation_accuracy", step["params"].value("quality", 0.5)}};
     }
     for (const Json& output : step.value("outputs", Json::array())) {
@@ -86,19 +86,6 @@ class FakeExecutor final : public Executor {
     }
     if (step["kind"] == "test") result = WriteScores(step, folder);
     std::ofstream(folder + "/result.json") << result.dump();
-  }
-  void WriteBundle(const std::string& folder, const Json& step) {
-    std::filesystem::create_directories(folder + "/bundle");
-    std::string model = "weights of " + step["params"].dump() + step["seed"].dump();
-    std::ofstream(folder + "/bundle/model.pt") << model;
-    registry::BundleManifest manifest;
-    manifest.signature.inputs = {{.name = "x", .datatype = registry::Datatype::kFp32, .shape = {-1}, .column = "x"}};
-    manifest.signature.outputs = {{.name = "p", .datatype = registry::Datatype::kFp32, .shape = {-1, 2}}};
-    manifest.signature.classes = std::vector<std::int64_t>{0, 1};
-    manifest.target = "label";
-    manifest.metric = "accuracy";
-    manifest.files["model.pt"] = {.sha256 = Sha256Hex(model), .bytes = model.size()};
-    std::ofstream(folder + "/bundle/manifest.json") << registry::SerialiseManifest(manifest);
   }
   Json WriteScores(const Json& step, const std::string& folder) {
     constexpr int kRows = 1000;
