@@ -63,6 +63,15 @@ def steps_of(run):
     return {step["name"]: step for step in run["steps"]}
 
 
+def name_of(pid):
+    """The name of a process, empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def descendants(pid):
     """Every process below this one, whatever session it has gone to."""
     try:

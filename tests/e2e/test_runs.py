@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from ratchet_process import BIN, alive, descendants, events_of, steps_of, wait_until
+from ratchet_process import BIN, alive, descendants, events_of, name_of, steps_of, wait_until
 from small_data import CHURN_SPEC, churn_csv
 
 # Weights that no second run makes again: they follow from the clock.
@@ -161,14 +161,6 @@ def test_cancel_ends_processes_that_left_the_session(ratchet):
     # Its place is free again.
     ratchet.apply("churn", CHURN_SPEC)
     assert ratchet.run("churn")["outcome"] == "promoted"
-
-
-def name_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def test_retry_goes_on_from_the_first_step_that_did_not_succeed(ratchet, tmp_path):
