@@ -20,8 +20,8 @@ def ratchet(tmp_path):
 
 
 def sweeping(space, epochs):
-    params = f"params: {{epochs: {epochs}, patience: 1000}}"
-    return CHURN_SPEC.replace("params: {epochs: 8}", params).replace("limits: {", "limits: {cpus: 1, ") + f"  sweep: {space}\n"
+    spec = CHURN_SPEC.replace("params: {epochs: 8}", f"params: {{epochs: {epochs}, patience: 1000}}")
+    return spec.replace("limits: {", "limits: {cpus: 1, ") + f"  sweep: {space}\n"
 
 
 def most_at_once(intervals):
@@ -81,7 +81,8 @@ def test_the_best_trial_of_a_grid_becomes_the_candidate(ratchet):
 
 def test_asha_stops_what_is_behind_and_spends_less(ratchet):
     epochs = 30
-    ratchet.apply("churn", sweeping("{learning_rate: [0.01, 0.02, 1.0e-6, 2.0e-6], search: grid, parallel: 2, prune: asha}", epochs))
+    sweep = "{learning_rate: [0.01, 0.02, 1.0e-6, 2.0e-6], search: grid, parallel: 2, prune: asha}"
+    ratchet.apply("churn", sweeping(sweep, epochs))
     ratchet.push_csv("customers", churn_csv(6000))
     run = ratchet.run("churn")
     assert run["outcome"] == "promoted", run
@@ -130,7 +131,7 @@ steps:
     inputs: [data.train]
     outputs: [spenders.pack]
     params: {query: "SELECT id, spend FROM data_train.rows WHERE spend > 60 ORDER BY id"}
-  count: {command: [/usr/bin/python3, count.py], inputs: [spenders.spenders.pack], outputs: [count.json], limits: {cpus: 1}}
+  count: {command: [/usr/bin/python3, count.py], inputs: [spenders.spenders.pack], outputs: [count.json]}
   left: {command: [sleep, '0.7'], limits: {cpus: 1}}
   right: {command: [sleep, '0.7'], limits: {cpus: 1}}
   both: {command: ['true'], needs: [left, right], limits: {cpus: 1}}
@@ -170,7 +171,8 @@ def training_rows(ratchet):
 
 
 def test_own_steps_feed_the_training_and_run_side_by_side(ratchet):
-    ratchet.apply("churn", GRAPH_SPEC, {"count.py": COUNT, "train.py": TRAIN, **ready_made()})
+    files = {"count.py": COUNT, "train.py": TRAIN, **ready_made()}
+    ratchet.apply("churn", GRAPH_SPEC, files)
     ratchet.push_csv("customers", churn_csv(800))
     run = ratchet.run("churn")
     assert run["state"] == "succeeded", run
@@ -180,8 +182,9 @@ def test_own_steps_feed_the_training_and_run_side_by_side(ratchet):
 
     spenders = sorted(row["id"] for row in training_rows(ratchet) if row["spend"] is not None and row["spend"] > 60)
     assert 0 < len(spenders) < 400
-    told = next(line for line in ratchet.cli("run", "logs", run["id"], "--step", "train").stdout.splitlines() if line.startswith("told:"))
-    assert json.loads(told.removeprefix("told:")) == {"spenders": len(spenders), "first": spenders[0]}
+    log = ratchet.cli("run", "logs", run["id"], "--step", "train").stdout.splitlines()
+    told = [line.removeprefix("told:") for line in log if line.startswith("told:")]
+    assert json.loads(told[0]) == {"spenders": len(spenders), "first": spenders[0]}
 
     assert most_at_once(spans([steps["left"], steps["right"]])) == 2
     assert steps["both"]["started_at"] >= max(end for _, end in spans([steps["left"], steps["right"]]))
@@ -189,13 +192,15 @@ def test_own_steps_feed_the_training_and_run_side_by_side(ratchet):
     # Three could begin when the data was found good, and two had a place: one waited, and the timeline says for what.
     own = [steps[name] for name in ("left", "right", "spenders", "count", "both")]
     assert most_at_once(spans(own)) == 2
-    waits = {step["name"]: {wait["for"] for wait in step["waits"]} for step in ratchet.get(f"/api/v1/runs/{run['id']}/timeline")["steps"]}
+    timeline = ratchet.get(f"/api/v1/runs/{run['id']}/timeline")
+    waits = {step["name"]: {wait["for"] for wait in step["waits"]} for step in timeline["steps"]}
     assert "processors" in waits["left"] | waits["right"] | waits["spenders"], waits
 
     # What flow.sql made is found again; a query of another meaning is another step, and what follows from it, too.
     again = ratchet.run("churn")
-    assert {name for name, step in steps_of(again).items() if step["cached_from"] == run["id"]} >= {"spenders", "count", "left", "train"}
-    ratchet.apply("churn", GRAPH_SPEC.replace("spend > 60", "spend > 80"), {"count.py": COUNT, "train.py": TRAIN, **ready_made()})
+    found = {name for name, step in steps_of(again).items() if step["cached_from"] == run["id"]}
+    assert found >= {"spenders", "count", "left", "train"}, again
+    ratchet.apply("churn", GRAPH_SPEC.replace("spend > 60", "spend > 80"), files)
     other = steps_of(ratchet.run("churn"))
     assert [other[name]["cached_from"] for name in ("spenders", "count", "train")] == [None, None, None]
     assert other["left"]["cached_from"] == run["id"]
