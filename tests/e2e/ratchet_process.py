@@ -1,5 +1,6 @@
 """A Ratchet of real processes in a folder of its own, and the shortest ways to talk to it."""
 
+import base64
 import errno
 import json
 import os
@@ -55,6 +56,45 @@ def alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def steps_of(run):
+    """A run's steps by their names."""
+    return {step["name"]: step for step in run["steps"]}
+
+
+def name_of(pid):
+    """The name of a process, empty when it is gone."""
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def descendants(pid):
+    """Every process below this one, whatever session it has gone to."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+    return children + [below for child in children for below in descendants(child)]
+
+
+def events_of(url, last_id=None, timeout=60):
+    """Reads an SSE stream: (name, id or None, data, when it was whole by this machine's clock), until the stream ends.
+    Closing the generator closes the connection."""
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout) as answer:
+        fields = {}
+        for line in answer:
+            key, _, value = line.decode().rstrip("\n").partition(": ")
+            if key:
+                fields[key] = value
+            elif "data" in fields:
+                yield fields["event"], fields.get("id"), json.loads(fields["data"]), time.time()
+                fields = {}
 
 
 class SmallDisk:
@@ -197,8 +237,12 @@ class Ratchet:
 
     # ---- the loop
 
-    def apply(self, name, spec):
-        return self.send("PUT", f"/api/v1/pipelines/{name}", spec.encode(), "application/yaml")
+    def apply(self, name, spec, files=None):
+        """`files` (name → bytes) travel along, as those beside a spec do that its commands name."""
+        if files is None:
+            return self.send("PUT", f"/api/v1/pipelines/{name}", spec.encode(), "application/yaml")
+        encoded = {file: base64.b64encode(content).decode() for file, content in files.items()}
+        return self.send("PUT", f"/api/v1/pipelines/{name}", {"spec": spec, "files": encoded})
 
     def push_csv(self, dataset, text, query=""):
         return self.send("POST", f"/api/v1/datasets/{dataset}/versions{query}", text.encode(), "text/csv")
@@ -217,6 +261,13 @@ class Ratchet:
 
     def run(self, pipeline, **overrides):
         return self.wait_for_run(self.start_run(pipeline, **overrides))
+
+    def wait_for_step(self, run, name, state="running"):
+        """The step of the run, once it has come to this state."""
+        def reached():
+            step = steps_of(self.get(f"/api/v1/runs/{run}"))[name]
+            return step if step["state"] == state else None
+        return wait_until(reached, f"step {name} of run {run} is {state}")
 
     def live(self, model):
         return self.get(f"/api/v1/models/{model}")["live"]

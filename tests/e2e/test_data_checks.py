@@ -41,6 +41,9 @@ def test_rows_that_fail_stop_the_run_and_are_shown(ratchet):
     for example in failing["examples"]:
         assert example["values"]["months"] < 0 and example["row"] > 0, example
     assert [check["passed"] for check in passing] == [True, True]
+    shown = ratchet.cli("run", "show", run["id"]).stdout
+    example = failing["examples"][0]
+    assert f"row {example['row']}: " in shown and f"months {example['values']['months']}" in shown, shown
 
 
 def test_rows_unlike_the_live_versions_stop_the_run(ratchet):
