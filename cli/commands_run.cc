@@ -98,6 +98,13 @@ class RunWatch {
   bool silent_ = false;
 };
 
+// A sentence of the result, on a terminal broken between its words.
+void OutSentence(Console& console, const std::string& text, Paint paint = Paint::kPlain) {
+  const Surroundings& around = console.Around();
+  for (const std::string& line : around.out_is_terminal ? WrapToWidth(text, around.columns) : std::vector{text})
+    console.OutLine(paint == Paint::kPlain ? line : console.OnOut(paint, line));
+}
+
 // Waits for the end of the run and prints the verdict (or, for json, the run as it ended).
 Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
   RATCHET_ASSIGN(std::string body, RunWatch(context, client, id).UntilEnded());
@@ -107,9 +114,11 @@ Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
   if (context.Json())
     PrintRaw(context.console, body);
   else
-    context.console.OutLine(context.console.OnOut(code == 0 ? Paint::kGreen : Paint::kRed, RunVerdict(run)));
-  if (Table checks = FailingChecks(run); !checks.Empty() && !context.Json())
+    OutSentence(context.console, RunVerdict(run), code == 0 ? Paint::kGreen : Paint::kRed);
+  if (!context.Json() && !FailingChecks(run).Empty())
     context.console.NoteLine(fmt::format("Which checks fail, and where: ratchet run show {}", id));
+  else if (!context.Json() && Field(run, "error").is_object())
+    context.console.NoteLine(fmt::format("More on that: ratchet run show {}", id));
   return code;
 }
 
@@ -164,7 +173,7 @@ Outcome Start(Context& context, const StartOptions& options) {
 struct ListOptions {
   std::string pipeline;
   std::string state;
-  size_t limit = 0;
+  PageOptions page;
 };
 
 std::string ReasonText(const Json& run) {
@@ -178,9 +187,9 @@ Outcome List(Context& context, const ListOptions& options) {
   std::string query;
   if (!options.pipeline.empty()) query += "?pipeline=" + PercentEncoded(options.pipeline);
   if (!options.state.empty()) query += (query.empty() ? "?state=" : "&state=") + PercentEncoded(options.state);
-  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/runs" + query, options.limit));
+  RATCHET_ASSIGN(const Json list, client.GetList("/api/v1/runs" + query, options.page.limit, options.page.after));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
@@ -194,7 +203,7 @@ Outcome List(Context& context, const ListOptions& options) {
                {"TOOK", Align::kRight},
                {"CREATED"},
                {"REASON"}});
-  for (const Json& run : items) {
+  for (const Json& run : Field(list, "items")) {
     auto created = IntField(run, "created_at");
     auto started = IntField(run, "started_at");
     auto ended = IntField(run, "ended_at");
@@ -210,11 +219,12 @@ Outcome List(Context& context, const ListOptions& options) {
   }
   context.console.Out(table.Render(context.console));
   if (table.Empty()) context.console.NoteLine("No runs. Start one: ratchet run start PIPELINE");
+  NoteMore(context.console, list);
   return kExitDone;
 }
 
 void ShowTable(Console& console, const std::string& title, const Table& table) {
-  if (!table.Empty()) console.Out("\n" + title + "\n" + table.Render(console));
+  if (!table.Empty()) console.Out("\n" + title + "\n" + table.Render(console, Overflow::kWrap));
 }
 
 // What a run has beside its steps' lines, as far as it has it.
@@ -257,8 +267,12 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
                                           {"Priority", IntField(run, "priority").value_or(0) == 0 ? "" : ShownInt(IntField(run, "priority"))},
                                           {"Reproduces", IntField(run, "reproduces") ? fmt::format("run {}", *IntField(run, "reproduces")) : ""},
                                           {"Trace", TextField(run, "trace_id")},
-                                          {"Created", created ? ShownTime(*created) : ""}}));
-  if (RunEnded(run)) context.console.OutLine(RunVerdict(run));
+                                          {"Created", created ? ShownTime(*created) : ""}}, context.console));
+  // What went wrong stands below, with what to do.
+  const std::string summary = TextField(run, "summary");
+  const Json& error = Field(run, "error");
+  const bool told_below = error.is_object() && (summary.empty() || summary == TextField(error, "message"));
+  if (RunEnded(run) && !told_below) OutSentence(context.console, RunVerdict(run));
   ShowTables(context, client, run);
   return kExitDone;
 }
@@ -391,7 +405,7 @@ void AddList(CLI::App& group, Context& context) {
   command->add_option("--state", options->state, "Only runs in this state")
       ->type_name("queued|running|succeeded|failed|cancelled")
       ->check(OneOf({"queued", "running", "succeeded", "failed", "cancelled"}));
-  command->add_option("--limit", options->limit, "At most so many (default all)")->type_name("N");
+  AddPageOptions(command, options->page);
 }
 
 void AddShow(CLI::App& group, Context& context) {
