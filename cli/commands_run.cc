@@ -176,6 +176,8 @@ struct ListOptions {
   PageOptions page;
 };
 
+constexpr int kPriorityColumn = 4;
+
 std::string ReasonText(const Json& run) {
   const Json& reason = Field(run, "reason");
   std::string detail = TextField(reason, "detail");
@@ -193,27 +195,26 @@ Outcome List(Context& context, const ListOptions& options) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"RUN", Align::kRight},
-               {"PIPELINE"},
-               {"STATE"},
-               {"OUTCOME"},
-               {"PRIORITY", Align::kRight},
-               {"CANDIDATE", Align::kRight},
-               {"DATA"},
-               {"TOOK", Align::kRight},
-               {"CREATED"},
-               {"REASON"}});
+  // A column of zeros would take the place that the words need on a narrow screen.
+  const bool urgent = std::ranges::any_of(
+      Field(list, "items"), [](const Json& run) { return IntField(run, "priority").value_or(0) != 0; });
+  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, {"STATE"}, {"OUTCOME"},
+                                 {"CANDIDATE", Align::kRight}, {"DATA"}, {"TOOK", Align::kRight}, {"CREATED"}, {"REASON"}};
+  if (urgent) columns.insert(columns.begin() + kPriorityColumn, {"PRIORITY", Align::kRight});
+  Table table(columns);
   for (const Json& run : Field(list, "items")) {
     auto created = IntField(run, "created_at");
     auto started = IntField(run, "started_at");
     auto ended = IntField(run, "ended_at");
     std::string data = TextField(run, "dataset");
     if (auto version = IntField(run, "dataset_version")) data += fmt::format("@{}", *version);
-    table.Add({ShownInt(IntField(run, "id")), TextField(run, "pipeline"), TextField(run, "state"),
-               ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "priority")),
-               ShownInt(IntField(run, "candidate")), data,
-               started && ended ? ShownDuration(static_cast<double>(*ended - *started) / 1000) : kAbsent,
-               created ? ShownAge(*created, now_us) : kAbsent, ReasonText(run)});
+    std::vector<std::string> cells = {
+        ShownInt(IntField(run, "id")), TextField(run, "pipeline"), TextField(run, "state"),
+        ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "candidate")), data,
+        started && ended ? ShownDuration(static_cast<double>(*ended - *started) / 1000) : kAbsent,
+        created ? ShownAge(*created, now_us) : kAbsent, ReasonText(run)};
+    if (urgent) cells.insert(cells.begin() + kPriorityColumn, ShownInt(IntField(run, "priority")));
+    table.Add(std::move(cells));
     table.PaintLast(2, PaintOfState(TextField(run, "state")));
     table.PaintLast(3, PaintOfState(TextField(run, "outcome")));
   }

@@ -130,6 +130,14 @@ TEST(RunList, FiltersAndPagesIntoOnePage) {
   EXPECT_EQ(end.out, "{\"items\":[\n{\"id\":7},\n{\"id\":6}\n],\"next\":\"6\"}\n") << "the cursor is kept";
 }
 
+TEST(RunList, HasAColumnOfPrioritiesWhereThereAreAny) {
+  FakeServer server;
+  server.On("GET /api/v1/runs", R"({"items":[{"id":7,"priority":0}],"next":null})");
+  server.On("GET /api/v1/runs", R"({"items":[{"id":8,"priority":5},{"id":7,"priority":0}],"next":null})");
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "list"}).out, testing::Not(HasSubstr("PRIORITY")));
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "list"}).out, HasSubstr("OUTCOME  PRIORITY  CANDIDATE"));
+}
+
 TEST(RunList, GoesOnBehindACursorToTheEnd) {
   FakeServer server;
   server.On("GET /api/v1/runs?limit=200&after=6", R"({"items":[{"id":5}],"next":5})");
