@@ -126,9 +126,8 @@ Result<Json> Client::GetJson(const std::string& path) {
   return DecodeAnswer(body);
 }
 
-Result<Json> Client::GetItems(const std::string& path, size_t most) {
+Result<Json> Client::GetList(const std::string& path, size_t most, std::string after) {
   Json items = Json::array();
-  std::string after;
   for (size_t page = 0; page < kMostPages; ++page) {
     size_t limit = most == 0 ? kPageSize : std::min(kPageSize, most - items.size());
     std::string query = fmt::format("limit={}", limit) + (after.empty() ? "" : "&after=" + PercentEncoded(after));
@@ -139,11 +138,17 @@ Result<Json> Client::GetItems(const std::string& path, size_t most) {
     }
     const Json& next = Field(answer, "next");
     std::string cursor = next.is_null() ? "" : ShownValue(next);
-    if (cursor.empty() || cursor == after || (most != 0 && items.size() >= most)) return items;
+    if (cursor.empty() || cursor == after) return Json{{"items", std::move(items)}, {"next", nullptr}};
+    if (most != 0 && items.size() >= most) return Json{{"items", std::move(items)}, {"next", next}};
     after = std::move(cursor);
   }
   return Fail(ErrorCode::kTooLarge, "list", path, fmt::format("there are more than {} pages", kMostPages),
               "Ask for fewer with --limit");
+}
+
+Result<Json> Client::GetItems(const std::string& path, size_t most) {
+  RATCHET_ASSIGN(Json list, GetList(path, most));
+  return std::move(list["items"]);
 }
 
 Status Client::Download(const std::string& path, const PieceReceiver& receiver, int patience_s, const HeaderLines& headers) {

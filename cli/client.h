@@ -47,7 +47,10 @@ class Client {
   Result<std::string> Delete(const std::string& path);
 
   Result<Json> GetJson(const std::string& path);
-  // The items of every page as one array, or of as many pages as hold `most` items (0 = all).
+  // A list as one page, {"items":[…],"next":…}: the items of every page, or of as many as hold `most` items (0 = all),
+  // from behind the cursor `after` (empty = from the first). `next` is the cursor to go on from, null at the list's end.
+  Result<Json> GetList(const std::string& path, std::size_t most = 0, std::string after = {});
+  // The items of such a page alone.
   Result<Json> GetItems(const std::string& path, std::size_t most = 0);
   // Hands the body on piece by piece; `patience_s` is how long the server may be silent.
   Status Download(const std::string& path, const PieceReceiver& receiver, int patience_s, const HeaderLines& headers = {});

@@ -119,9 +119,9 @@ Outcome Push(Context& context, const PushOptions& options) {
 
 Outcome List(Context& context) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/datasets"));
+  RATCHET_ASSIGN(const Json list, client.GetList("/api/v1/datasets"));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
@@ -131,7 +131,7 @@ Outcome List(Context& context) {
                {"VALIDATION", Align::kRight},
                {"HOLDOUT", Align::kRight},
                {"UPDATED"}});
-  for (const Json& item : items) {
+  for (const Json& item : Field(list, "items")) {
     const Json& rows = Field(item, "rows");
     auto count = [&](const char* split) { return ShownCount(IntField(rows, split).value_or(0)); };
     auto updated = IntField(item, "updated_at");
@@ -172,7 +172,7 @@ Outcome ShowVersion(Context& context, Client& client, const VersionedName& named
                                    {"Rows", RowsText(Field(version, "rows"))},
                                    {"Added", RowsText(Field(version, "rows_added"))},
                                    {"Bytes added", ShownSize(NumberField(version, "bytes_added").value_or(0))},
-                                   {"Created", created ? ShownTime(*created) : ""}}));
+                                   {"Created", created ? ShownTime(*created) : ""}}, context.console));
   return kExitDone;
 }
 
@@ -192,7 +192,7 @@ Outcome Show(Context& context, const std::string& word) {
                                    {"Rows", RowsText(Field(dataset, "rows"))},
                                    {"Split", OneLine(SplitText(Field(dataset, "split")))},
                                    {"Target", OneLine(TextField(dataset, "target"))},
-                                   {"Updated", updated ? ShownTime(*updated) : ""}}));
+                                   {"Updated", updated ? ShownTime(*updated) : ""}}, context.console));
   context.console.Out("\n" + SchemaTable(context.console, Field(dataset, "schema")));
   return kExitDone;
 }

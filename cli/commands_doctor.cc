@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kPatienceMs = 5000;
 constexpr std::int64_t kSilentReplicaUs = 60'000'000;  // three long polls
+constexpr std::int64_t kStartUs = 30'000'000;  // within this after its start, what is not there yet may still come
 constexpr double kLowDiskBytes = 5.0 * (1 << 30);
 constexpr double kFullDiskBytes = 0.5 * (1 << 30);
 
@@ -31,8 +32,12 @@ void CheckVersion(const Json& status, Findings& findings) {
                         "Install the same version of both"});
 }
 
-void CheckReadiness(Client& client, Findings& findings) {
+constexpr const char* kStarting = "Try again in a moment";
+
+// `worker` is its state. One that is no more than on its way has a line of its own, so that this one would repeat it.
+void CheckReadiness(Client& client, const std::string& worker, Findings& findings) {
   auto ready = client.Get("/readyz");
+  if (!ready && worker == "starting" && ready.error().code == ErrorCode::kUnavailable) return;
   if (ready)
     findings.push_back({"ready", "ok", "the control plane takes requests", ""});
   else
@@ -41,18 +46,17 @@ void CheckReadiness(Client& client, Findings& findings) {
 
 void CheckWorker(const Json& status, Findings& findings) {
   const Json& worker = Field(status, "worker");
-  std::string state = TextField(worker, "state");
+  const std::string state = TextField(worker, "state"), error = TextField(worker, "error");
+  const std::string why = error.empty() ? "" : ": " + error;
   if (state == "ready")
     findings.push_back(
         {"worker", "ok",
          fmt::format("ready, {}", Counted(static_cast<std::int64_t>(Field(worker, "recipes").size()), "recipe")), ""});
   else if (state == "starting")
-    findings.push_back({"worker", "warn", "it is starting", "Wait a few seconds and ask again"});
-  else {
-    std::string why = TextField(worker, "error");
-    findings.push_back({"worker", "fail", "it is " + (state.empty() ? "unknown" : state) + (why.empty() ? "" : ": " + why),
+    findings.push_back({"worker", "warn", "it is starting" + why, kStarting});
+  else
+    findings.push_back({"worker", "fail", "it is " + (state.empty() ? "unknown" : state) + why,
                         "No run can go on. Look at logs/worker.log in the data directory"});
-  }
   if (state != "ready") return;
   std::string sandbox = TextField(worker, "sandbox");
   if (sandbox.empty() || sandbox == "none")
@@ -70,8 +74,20 @@ bool ManagesServe(const Json& serve) {
   return !managed.is_boolean() || managed.get<bool>();
 }
 
+// True where ratchetd has started its data plane just now, which has not reported yet.
+bool ServeIsStarting(const Json& status, std::int64_t now_us) {
+  const Json& serve = Field(status, "serve");
+  const auto started_at = IntField(status, "started_at");
+  return ManagesServe(serve) && Field(serve, "replicas").empty() && started_at && now_us - *started_at < kStartUs;
+}
+
 // Every replica must hold the route epoch that the control plane holds, for every model.
 void CheckEpochs(Client& client, const Json& serve, std::int64_t now_us, Findings& findings) {
+  if (Field(serve, "replicas").empty() && ManagesServe(serve)) {
+    findings.push_back({"routes", "fail", "no replica of the data plane has reported",
+                        "Look at logs/serve.log in the data directory"});
+    return;
+  }
   auto models = client.GetItems("/api/v1/models");
   if (!models) {
     findings.push_back({"routes", "fail", models.error().Message(), "Look at the log of ratchetd"});
@@ -95,9 +111,6 @@ void CheckEpochs(Client& client, const Json& serve, std::int64_t now_us, Finding
                             "Look at logs/serve.log in the data directory"});
     }
   }
-  if (Field(serve, "replicas").empty() && ManagesServe(serve))
-    findings.push_back({"routes", "fail", "no replica of the data plane has reported",
-                        "Look at logs/serve.log in the data directory"});
   if (findings.size() == before)
     findings.push_back({"routes", "ok", "every replica is in the control plane's epoch", ""});
 }
@@ -146,11 +159,16 @@ Result<Findings> Examine(const Context& context) {
   if (!status) return Findings{{"server", "fail", status.error().Message(), "Check that --server names a ratchetd"}};
   Findings findings = {{"server", "ok", client.Url().Text() + " answers", ""}};
   CheckVersion(*status, findings);
-  CheckReadiness(client, findings);
+  CheckReadiness(client, TextField(Field(*status, "worker"), "state"), findings);
   CheckWorker(*status, findings);
   const Json& serve = Field(*status, "serve");
-  CheckDataPlane(client, serve, findings);
-  CheckEpochs(client, serve, context.clock.WallUs(), findings);
+  const std::int64_t now_us = context.clock.WallUs();
+  if (ServeIsStarting(*status, now_us)) {
+    findings.push_back({"data plane", "warn", "it is starting", kStarting});
+  } else {
+    CheckDataPlane(client, serve, findings);
+    CheckEpochs(client, serve, now_us, findings);
+  }
   CheckDisk(client, *status, findings);
   return findings;
 }
@@ -190,7 +208,9 @@ void AddDoctorCommand(CLI::App& root, Context& context) {
               .details = "Checks that the server answers and is of this version, that the worker is ready and can\n"
                          "sandbox, that the data plane answers and is in the control plane's route epoch, and that\n"
                          "the disk has space (where the data directory is on this machine). Each check is a line\n"
-                         "that begins with ok, warn or fail; what to do stands below.",
+                         "that begins with ok, warn or fail; what to do stands below. What is still starting is a\n"
+                         "warning: only what is broken fails. With -o json: an array of\n"
+                         "{\"check\", \"state\", \"detail\", \"hint\"}.",
               .examples = "ratchet doctor\nratchet doctor -o json",
               .exit_status = "  0                       nothing failed (there may be warnings)\n"
                              "  1                       something failed\n"},

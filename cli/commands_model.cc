@@ -23,9 +23,9 @@ std::string VersionPath(const VersionedName& named) {
 
 Outcome List(Context& context) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/models"));
+  RATCHET_ASSIGN(const Json list, client.GetList("/api/v1/models"));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
@@ -35,7 +35,7 @@ Outcome List(Context& context) {
                {"LATEST", Align::kRight},
                {"METRIC"},
                {"UPDATED"}});
-  for (const Json& item : items) {
+  for (const Json& item : Field(list, "items")) {
     auto updated = IntField(item, "updated_at");
     table.Add({TextField(item, "name"), ShownInt(IntField(item, "live")), ShownInt(IntField(item, "previous")),
                ShownInt(IntField(item, "latest_version")), TextField(item, "metric"),
@@ -66,7 +66,7 @@ std::string TestText(const Json& decision) {
   auto p = NumberField(decision, "p_value");
   auto wins = IntField(decision, "wins");
   auto losses = IntField(decision, "losses");
-  std::string text = p ? fmt::format("{}, p = {:.3g}", test, *p) : test;
+  std::string text = p ? test + ", " + ShownP(*p) : test;
   if (wins && losses) text += fmt::format(", {} wins and {} losses", ShownCount(*wins), ShownCount(*losses));
   return text;
 }
@@ -79,7 +79,7 @@ std::string OverrideText(const Json& forced_by) {
 }
 
 // The gate's report in a few lines.
-std::string DecisionText(const Json& decision) {
+std::string DecisionText(const Console& console, const Json& decision) {
   auto difference = NumberField(decision, "difference");
   auto needed = IntField(decision, "rows_needed");
   std::string metric = TextField(decision, "metric");
@@ -93,7 +93,7 @@ std::string DecisionText(const Json& decision) {
        {"Interval", IntervalText(decision)},
        {"Test", TestText(decision)},
        {"Rows", ShownCount(IntField(decision, "rows").value_or(0)) + " of the holdout"},
-       {"Rows needed", needed ? ShownCount(*needed) : ""}});
+       {"Rows needed", needed ? ShownCount(*needed) : ""}}, console);
 }
 
 // Prints the version's decision report, where there is one.
@@ -103,7 +103,7 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
     if (decision.error().code == ErrorCode::kNotFound) return {};
     return std::unexpected(std::move(decision).error());
   }
-  context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(*decision));
+  context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(context.console, *decision));
   return {};
 }
 
@@ -130,7 +130,7 @@ Outcome ShowVersion(Context& context, Client& client, const VersionedName& named
        {"Made from", LineageText(version)},
        {"Bundle", TextField(version, "bundle")},
        {"Size", ShownSize(NumberField(version, "bundle_bytes").value_or(0))},
-       {"Created", created ? ShownTime(*created) : ""}}));
+       {"Created", created ? ShownTime(*created) : ""}}, context.console));
   RATCHET_TRY(PrintDecision(context, client, named));
   return kExitDone;
 }
@@ -154,7 +154,7 @@ Outcome Show(Context& context, const std::string& word) {
                                    {"Latest", ShownInt(latest)},
                                    {"Epoch", ShownInt(IntField(model, "epoch"))},
                                    {"Metric", TextField(model, "metric")},
-                                   {"Updated", updated ? ShownTime(*updated) : ""}}));
+                                   {"Updated", updated ? ShownTime(*updated) : ""}}, context.console));
   named.version = latest.value_or(0);
   if (named.version > 0) RATCHET_TRY(PrintDecision(context, client, named));
   return kExitDone;
@@ -162,9 +162,9 @@ Outcome Show(Context& context, const std::string& word) {
 
 Outcome Versions(Context& context, const std::string& name) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(Json items, client.GetItems(ModelPath(name) + "/versions"));
+  RATCHET_ASSIGN(const Json list, client.GetList(ModelPath(name) + "/versions"));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
@@ -179,7 +179,7 @@ Outcome Versions(Context& context, const std::string& name) {
                {"RUN", Align::kRight},
                {"SIZE", Align::kRight},
                {"CREATED"}});
-  for (const Json& item : items) {
+  for (const Json& item : Field(list, "items")) {
     auto created = IntField(item, "created_at");
     std::string data = TextField(item, "dataset");
     if (auto number = IntField(item, "dataset_version")) data += fmt::format("@{}", *number);
@@ -266,7 +266,10 @@ Outcome Diff(Context& context, const std::string& first, const std::string& seco
       if (was != is) table.PaintLast(0, Paint::kYellow);
     }
   }
-  context.console.Out(table.Render(context.console));
+  // A reason is a whole sentence, so that two beside one another would be far wider than any screen.
+  const Surroundings& around = context.console.Around();
+  const bool color = around.out_is_terminal && around.color_allowed;
+  context.console.Out(table.Render(around.columns, color, Overflow::kWrap));
   return kExitDone;
 }
 
@@ -370,8 +373,9 @@ void AddModelCommands(CLI::App& root, Context& context) {
       AddCommand(*group, context,
                  {.name = "diff",
                   .summary = "compare two versions",
-                  .details = "Parameters, score, rows, dataset versions and decisions side by side; what differs\n"
-                             "is marked. With -o json: both versions with their decisions.",
+                  .details = "Parameters, score, rows, dataset versions and decisions side by side, as wide as the\n"
+                             "terminal (80 columns in a pipe); what differs is marked. With -o json: an array of both,\n"
+                             "each {\"version\", \"decision\"}.",
                   .examples = "ratchet model diff parcel-sorter@1 parcel-sorter@2"},
                  [&context, pair] { return Diff(context, pair->first, pair->second); });
   AddArgument(diff, context, "A", pair->first, "One version, NAME@V", Completes::kModelVersion);

@@ -24,7 +24,7 @@ bool PrintSpecFaults(Console& console, const std::string& path, const Error& err
 }
 
 Outcome RefuseSpec(Context& context, const std::string& path, Error error) {
-  if (OutOfReach(error) || !PrintSpecFaults(context.console, path, error)) return std::unexpected(std::move(error));
+  if (context.Json() || OutOfReach(error) || !PrintSpecFaults(context.console, path, error)) return std::unexpected(std::move(error));
   return kExitFailed;
 }
 
@@ -75,14 +75,14 @@ Outcome Validate(Context& context, const std::string& path) {
 
 Outcome List(Context& context) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/pipelines"));
+  RATCHET_ASSIGN(const Json list, client.GetList("/api/v1/pipelines"));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
   Table table({{"NAME"}, {"MODEL"}, {"STATE"}, {"REVISION", Align::kRight}, {"LAST RUN", Align::kRight}, {"UPDATED"}});
-  for (const Json& item : items) {
+  for (const Json& item : Field(list, "items")) {
     auto updated = IntField(item, "updated_at");
     table.Add({TextField(item, "name"), TextField(item, "model"), TextField(item, "state"), ShownInt(IntField(item, "revision")),
                ShownInt(IntField(item, "last_run")), updated ? ShownAge(*updated, now_us) : kAbsent});
@@ -115,7 +115,7 @@ Outcome Show(Context& context, const std::string& name) {
                                    {"Last run", last_run ? ShownInt(last_run) : "none yet"},
                                    {"Files", files},
                                    {"Created", time("created_at")},
-                                   {"Updated", time("updated_at")}}));
+                                   {"Updated", time("updated_at")}}, context.console));
   context.console.Out("\n");
   PrintRaw(context.console, TextField(pipeline, "spec_text"));
   return kExitDone;
@@ -158,8 +158,9 @@ void AddApply(CLI::App& group, Context& context) {
        .summary = "create or change a pipeline from its spec",
        .details = "Sends the spec (YAML or JSON). A spec that differs from the one applied last makes a new\n"
                   "revision; the same spec changes nothing. The pipeline is named after the spec's model\n"
-                  "unless --name says otherwise. Files beside the spec that train.command names (relative\n"
-                  "paths, 1 MiB each at most) travel along, so that 'command: [python3, train.py]' just works.\n"
+                  "unless --name says otherwise. Files beside the spec that a command of train or of a\n"
+                  "step names (relative paths, 1 MiB each at most) travel along, so that\n"
+                  "'command: [python3, train.py]' just works.\n"
                   "Faults of the spec are printed as FILE:LINE: FIELD: what is wrong.",
        .examples = "ratchet pipeline apply parcel-sorter.yaml\n"
                    "sed s/0.001/0.002/ spec.yaml | ratchet pipeline apply - --name trial"},

@@ -99,11 +99,11 @@ Outcome Rollback(Context& context, const RollbackOptions& options) {
   return Conclude(context, client, options.name, body, MillisecondsSince(context, started_us));
 }
 
-Outcome ListReleases(Context& context, const std::string& name, size_t limit) {
+Outcome ListReleases(Context& context, const std::string& name, const PageOptions& page) {
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(Json items, client.GetItems(ModelPath(name) + "/releases", limit));
+  RATCHET_ASSIGN(const Json list, client.GetList(ModelPath(name) + "/releases", page.limit, page.after));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
@@ -117,7 +117,7 @@ Outcome ListReleases(Context& context, const std::string& name, size_t limit) {
                {"ACTOR"},
                {"WHEN"},
                {"REASON"}});
-  for (const Json& item : items) {
+  for (const Json& item : Field(list, "items")) {
     auto created = IntField(item, "created_at");
     auto took_ms = NumberField(item, "took_ms");
     std::string reason = TextField(item, "reason");
@@ -129,6 +129,7 @@ Outcome ListReleases(Context& context, const std::string& name, size_t limit) {
     table.PaintLast(4, PaintOfState(TextField(item, "state")));
   }
   context.console.Out(table.Render(context.console));
+  NoteMore(context.console, list);
   return kExitDone;
 }
 
@@ -175,15 +176,15 @@ void AddReleaseCommands(CLI::App& root, Context& context) {
   CLI::App* group = AddGroup(root, "release", "look at the changes of traffic",
                              "A release is the record of one change of traffic: who, why, from, to, how it ended.");
   auto name = std::make_shared<std::string>();
-  auto limit = std::make_shared<size_t>(0);
+  auto page = std::make_shared<PageOptions>();
   CLI::App* list = AddCommand(*group, context,
                               {.name = "list",
                                .summary = "list a model's releases",
                                .details = "One line for each change of traffic, in the server's order.",
                                .examples = "ratchet release list parcel-sorter"},
-                              [&context, name, limit] { return ListReleases(context, *name, *limit); });
+                              [&context, name, page] { return ListReleases(context, *name, *page); });
   AddArgument(list, context, "NAME", *name, "The model's name", Completes::kModel);
-  list->add_option("--limit", *limit, "At most so many (default all)")->type_name("N");
+  AddPageOptions(list, *page);
 }
 
 }  // namespace ratchet::cli

@@ -98,6 +98,13 @@ class RunWatch {
   bool silent_ = false;
 };
 
+// A sentence of the result, on a terminal broken between its words.
+void OutSentence(Console& console, const std::string& text, Paint paint = Paint::kPlain) {
+  const Surroundings& around = console.Around();
+  for (const std::string& line : around.out_is_terminal ? WrapToWidth(text, around.columns) : std::vector{text})
+    console.OutLine(paint == Paint::kPlain ? line : console.OnOut(paint, line));
+}
+
 // Waits for the end of the run and prints the verdict (or, for json, the run as it ended).
 Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
   RATCHET_ASSIGN(std::string body, RunWatch(context, client, id).UntilEnded());
@@ -107,9 +114,11 @@ Outcome WaitForRun(Context& context, Client& client, std::int64_t id) {
   if (context.Json())
     PrintRaw(context.console, body);
   else
-    context.console.OutLine(context.console.OnOut(code == 0 ? Paint::kGreen : Paint::kRed, RunVerdict(run)));
-  if (Table checks = FailingChecks(run); !checks.Empty() && !context.Json())
+    OutSentence(context.console, RunVerdict(run), code == 0 ? Paint::kGreen : Paint::kRed);
+  if (!context.Json() && !FailingChecks(run).Empty())
     context.console.NoteLine(fmt::format("Which checks fail, and where: ratchet run show {}", id));
+  else if (!context.Json() && Field(run, "error").is_object())
+    context.console.NoteLine(fmt::format("More on that: ratchet run show {}", id));
   return code;
 }
 
@@ -164,8 +173,10 @@ Outcome Start(Context& context, const StartOptions& options) {
 struct ListOptions {
   std::string pipeline;
   std::string state;
-  size_t limit = 0;
+  PageOptions page;
 };
+
+constexpr int kPriorityColumn = 4;
 
 std::string ReasonText(const Json& run) {
   const Json& reason = Field(run, "reason");
@@ -178,43 +189,43 @@ Outcome List(Context& context, const ListOptions& options) {
   std::string query;
   if (!options.pipeline.empty()) query += "?pipeline=" + PercentEncoded(options.pipeline);
   if (!options.state.empty()) query += (query.empty() ? "?state=" : "&state=") + PercentEncoded(options.state);
-  RATCHET_ASSIGN(Json items, client.GetItems("/api/v1/runs" + query, options.limit));
+  RATCHET_ASSIGN(const Json list, client.GetList("/api/v1/runs" + query, options.page.limit, options.page.after));
   if (context.Json()) {
-    PrintItems(context.console, items);
+    PrintList(context.console, list);
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"RUN", Align::kRight},
-               {"PIPELINE"},
-               {"STATE"},
-               {"OUTCOME"},
-               {"PRIORITY", Align::kRight},
-               {"CANDIDATE", Align::kRight},
-               {"DATA"},
-               {"TOOK", Align::kRight},
-               {"CREATED"},
-               {"REASON"}});
-  for (const Json& run : items) {
+  // A column of zeros would take the place that the words need on a narrow screen.
+  const bool urgent = std::ranges::any_of(
+      Field(list, "items"), [](const Json& run) { return IntField(run, "priority").value_or(0) != 0; });
+  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, {"STATE"}, {"OUTCOME"},
+                                 {"CANDIDATE", Align::kRight}, {"DATA"}, {"TOOK", Align::kRight}, {"CREATED"}, {"REASON"}};
+  if (urgent) columns.insert(columns.begin() + kPriorityColumn, {"PRIORITY", Align::kRight});
+  Table table(columns);
+  for (const Json& run : Field(list, "items")) {
     auto created = IntField(run, "created_at");
     auto started = IntField(run, "started_at");
     auto ended = IntField(run, "ended_at");
     std::string data = TextField(run, "dataset");
     if (auto version = IntField(run, "dataset_version")) data += fmt::format("@{}", *version);
-    table.Add({ShownInt(IntField(run, "id")), TextField(run, "pipeline"), TextField(run, "state"),
-               ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "priority")),
-               ShownInt(IntField(run, "candidate")), data,
-               started && ended ? ShownDuration(static_cast<double>(*ended - *started) / 1000) : kAbsent,
-               created ? ShownAge(*created, now_us) : kAbsent, ReasonText(run)});
+    std::vector<std::string> cells = {
+        ShownInt(IntField(run, "id")), TextField(run, "pipeline"), TextField(run, "state"),
+        ShownValue(Field(run, "outcome")), ShownInt(IntField(run, "candidate")), data,
+        started && ended ? ShownDuration(static_cast<double>(*ended - *started) / 1000) : kAbsent,
+        created ? ShownAge(*created, now_us) : kAbsent, ReasonText(run)};
+    if (urgent) cells.insert(cells.begin() + kPriorityColumn, ShownInt(IntField(run, "priority")));
+    table.Add(std::move(cells));
     table.PaintLast(2, PaintOfState(TextField(run, "state")));
     table.PaintLast(3, PaintOfState(TextField(run, "outcome")));
   }
   context.console.Out(table.Render(context.console));
   if (table.Empty()) context.console.NoteLine("No runs. Start one: ratchet run start PIPELINE");
+  NoteMore(context.console, list);
   return kExitDone;
 }
 
 void ShowTable(Console& console, const std::string& title, const Table& table) {
-  if (!table.Empty()) console.Out("\n" + title + "\n" + table.Render(console));
+  if (!table.Empty()) console.Out("\n" + title + "\n" + table.Render(console, Overflow::kWrap));
 }
 
 // What a run has beside its steps' lines, as far as it has it.
@@ -257,8 +268,12 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
                                           {"Priority", IntField(run, "priority").value_or(0) == 0 ? "" : ShownInt(IntField(run, "priority"))},
                                           {"Reproduces", IntField(run, "reproduces") ? fmt::format("run {}", *IntField(run, "reproduces")) : ""},
                                           {"Trace", TextField(run, "trace_id")},
-                                          {"Created", created ? ShownTime(*created) : ""}}));
-  if (RunEnded(run)) context.console.OutLine(RunVerdict(run));
+                                          {"Created", created ? ShownTime(*created) : ""}}, context.console));
+  // What went wrong stands below, with what to do.
+  const std::string summary = TextField(run, "summary");
+  const Json& error = Field(run, "error");
+  const bool told_below = error.is_object() && (summary.empty() || summary == TextField(error, "message"));
+  if (RunEnded(run) && !told_below) OutSentence(context.console, RunVerdict(run));
   ShowTables(context, client, run);
   return kExitDone;
 }
@@ -391,7 +406,7 @@ void AddList(CLI::App& group, Context& context) {
   command->add_option("--state", options->state, "Only runs in this state")
       ->type_name("queued|running|succeeded|failed|cancelled")
       ->check(OneOf({"queued", "running", "succeeded", "failed", "cancelled"}));
-  command->add_option("--limit", options->limit, "At most so many (default all)")->type_name("N");
+  AddPageOptions(command, options->page);
 }
 
 void AddShow(CLI::App& group, Context& context) {

@@ -62,7 +62,7 @@ Outcome ShowStatus(Context& context) {
        {"Worker", WorkerText(Field(status, "worker"))},
        {"Data plane", fmt::format("{}  ({})", TextField(serve, "url"),
                                   Counted(static_cast<std::int64_t>(Field(serve, "replicas").size()), "replica"))},
-       {"Holds", CountsText(Field(status, "counts"))}}));
+       {"Holds", CountsText(Field(status, "counts"))}}, context.console));
   Table replicas = ReplicaTable(serve, now_us);
   if (!replicas.Empty()) context.console.Out("\n" + replicas.Render(context.console));
   return kExitDone;

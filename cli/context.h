@@ -63,8 +63,19 @@ void AddCompletionCommand(CLI::App& root, Context& context);
 
 // Prints a server's answer as it came, with a newline at its end.
 void PrintRaw(Console& console, std::string_view body);
-// A list as one array, one item a line.
+// What the command line made itself as one array, one item a line.
 void PrintItems(Console& console, const Json& items);
+// A list of the server's as the one page that Client::GetList makes of it, one item a line.
+void PrintList(Console& console, const Json& list);
+// Below a table that a limit cut: how to get what comes next.
+void NoteMore(Console& console, const Json& list);
+
+// --limit and --after of a command that lists.
+struct PageOptions {
+  std::size_t limit = 0;  // 0 = all
+  std::string after;      // the cursor of an answer before; empty = from the first
+};
+void AddPageOptions(CLI::App* command, PageOptions& options);
 
 // "name@7" taken apart; version 0 = none was given.
 struct VersionedName {

@@ -177,6 +177,18 @@ std::string Examples(const CLI::App* app) {
   return examples;
 }
 
+std::string OutputAsJson() {
+  return "\nOUTPUT AS JSON (-o json)\n" +
+         Reflowed("Standard output holds the server's own answer. A list is one page of the same shape,\n"
+                  "{\"items\": [...], \"next\": ...}, with every item that was asked for; next is the cursor\n"
+                  "for --after where --limit cut the list, otherwise null. A failure is one line on standard\n"
+                  "error, behind what progress there was to tell (none with -q):\n"
+                  "{\"code\", \"message\", \"hint\", \"errors\": [{\"field\", \"line\", \"detail\"}]}; the exit\n"
+                  "status is the same as without.") +
+         Indented("ratchet run list -o json | jq '.items[].id'\n"
+                  "ratchet -o json model show nobody 2>&1 >/dev/null | jq -r .code", "  $ ");
+}
+
 std::string Environment() {
   return "\nENVIRONMENT\n" + Entry("RATCHET_SERVER", "the server's address, as --server") +
          Entry("RATCHET_TOKEN", "the token, as --token; not seen by other users of this machine, as an option is") +
@@ -277,7 +289,8 @@ std::string HelpPage::make_help(const CLI::App* app, std::string, CLI::AppFormat
   page += "\nGLOBAL OPTIONS (before or after the command)\n" + OptionEntries(root);
   if (std::string examples = Examples(app); !examples.empty())
     page += "\nEXAMPLES\n" + Indented(examples, "  $ ");
-  return page + ExitStatus(app->get_subcommands({}).empty() ? Part(app->get_footer(), 1) : "") + Environment();
+  return page + ExitStatus(app->get_subcommands({}).empty() ? Part(app->get_footer(), 1) : "") +
+         (root == app ? OutputAsJson() : "") + Environment();
 }
 
 }  // namespace ratchet::cli

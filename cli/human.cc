@@ -109,6 +109,9 @@ std::string ShownCount(std::int64_t count) {
 
 std::string ShownNumber(double number) { return fmt::format("{:.6g}", number); }
 
+// Below this a double is about to run out: what is left of the digits says nothing.
+std::string ShownP(double p) { return p < 1e-300 ? "p < 1e-300" : fmt::format("p = {:.3g}", p); }
+
 std::string ShownScore(std::optional<double> score) { return score ? fmt::format("{:.4f}", *score) : kAbsent; }
 
 std::string ShownTime(std::int64_t at_us) {
@@ -153,6 +156,29 @@ std::string CutToWidth(std::string_view text, size_t width) {
     end += next.length;
   }
   return std::string(text.substr(0, end)) + "…";
+}
+
+std::vector<std::string> WrapToWidth(std::string_view text, size_t width) {
+  std::vector<std::string> lines(1);
+  size_t column = 0;
+  const auto next_line = [&] { lines.emplace_back(), column = 0; };
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const size_t gap = lines.back().empty() ? 0 : 1;
+    if (gap > 0 && column + gap + DisplayWidth(word) > width) next_line();
+    if (!lines.back().empty()) lines.back() += ' ', ++column;
+    while (!word.empty()) {
+      const Decoded character = DecodeFirst(word);
+      const size_t columns = CharacterWidth(character.character);
+      if (column > 0 && column + columns > width) next_line();
+      lines.back() += word.substr(0, character.length);
+      column += columns;
+      word.remove_prefix(character.length);
+    }
+  }
+  return lines;
 }
 
 std::string OneLine(std::string_view text) {

@@ -17,8 +17,16 @@ constexpr size_t kParsedSpecBytes = 1u << 20;  // a larger one is sent as it is
 
 struct SpecOutline {
   std::string model;
-  std::vector<std::string> command;
+  std::vector<std::string> words;  // of train.command and of every step's
 };
+
+void TakeCommand(const YAML::Node& step, std::vector<std::string>& words) {
+  if (!step || !step.IsMap()) return;
+  const YAML::Node command = step["command"];
+  if (!command || !command.IsSequence()) return;
+  for (const YAML::Node& word : command)
+    if (word.IsScalar()) words.push_back(word.Scalar());
+}
 
 SpecOutline Outline(const std::string& text) {
   SpecOutline outline;
@@ -27,12 +35,9 @@ SpecOutline Outline(const std::string& text) {
     YAML::Node root = YAML::Load(text);
     if (!root.IsMap()) return outline;
     if (YAML::Node model = root["model"]; model && model.IsScalar()) outline.model = model.Scalar();
-    YAML::Node train = root["train"];
-    if (!train || !train.IsMap()) return outline;
-    YAML::Node command = train["command"];
-    if (!command || !command.IsSequence()) return outline;
-    for (const YAML::Node& word : command)
-      if (word.IsScalar()) outline.command.push_back(word.Scalar());
+    TakeCommand(root["train"], outline.words);
+    if (YAML::Node steps = root["steps"]; steps && steps.IsMap())
+      for (const auto& step : steps) TakeCommand(step.second, outline.words);
   } catch (const YAML::Exception&) {
     // The server has the better parser for telling what is wrong and where.
   }
@@ -57,13 +62,13 @@ Result<SpecFile> ReadSpecFile(const std::string& path) {
   spec.model = outline.model;
   if (path == "-") return spec;
   fs::path folder = fs::path(path).parent_path();
-  for (const std::string& word : outline.command) {
+  for (const std::string& word : outline.words) {
     std::error_code error;
     fs::path file = folder / word;
     if (!StaysBelow(word) || !fs::is_regular_file(fs::symlink_status(file, error)) || error) continue;
     auto content = SystemFiles().Read(file.string(), kCommandFileLimitBytes);
     if (!content && content.error().code == ErrorCode::kTooLarge)
-      return Fail(ErrorCode::kTooLarge, "send", file.string(), "a file of train.command may have 1 MiB at most",
+      return Fail(ErrorCode::kTooLarge, "send", file.string(), "a file of a command may have 1 MiB at most",
                   "Read large files from a fixed place in the program instead");
     RATCHET_TRY(content);
     spec.files[word] = std::move(*content);

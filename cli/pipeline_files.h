@@ -12,13 +12,13 @@ namespace ratchet::cli {
 struct SpecFile {
   std::string text;
   std::string model;                         // the spec's `model`; empty where it cannot be told
-  std::map<std::string, std::string> files;  // train.command's own files: name as written → content
+  std::map<std::string, std::string> files;  // its commands' own files: name as written → content
 };
 
 inline constexpr std::size_t kCommandFileLimitBytes = 1 << 20;
 
-// Reads the spec and, beside it, each regular file that train.command names by a relative path without "..". A spec
-// that is not YAML is still returned, for the server to say what is wrong with it, with the line.
+// Reads the spec and, beside it, each regular file that train.command or a step's command names by a relative path
+// without "..". A spec that is not YAML is still returned, for the server to say what is wrong with it, with the line.
 Result<SpecFile> ReadSpecFile(const std::string& path);
 
 // The body for PUT and validate: YAML alone, or JSON with the files in base64.

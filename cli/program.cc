@@ -22,11 +22,32 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
   app.add_option("--token", options.token, "Access token; prefer RATCHET_TOKEN")
       ->type_name("TOKEN")
       ->envname("RATCHET_TOKEN");
-  app.add_option("-o,--output", options.output, "table (for people) or json (the server's own answer)")
+  app.add_option("-o,--output", options.output, "table, for people, or json, for programs (see 'ratchet --help')")
       ->type_name("table|json")
       ->check(OneOf({"table", "json"}));
   app.add_flag("-q,--quiet", options.quiet, "Say nothing but results and errors: no progress, no confirmations");
   app.add_flag("--no-color", options.no_color, "No colours, even on a terminal");
+}
+
+// Whether the words ask for JSON, told before they are parsed, since a line that cannot be parsed has an answer too.
+bool AsksForJson(int argc, char** argv) {
+  bool json = false;
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    const std::string_view word = argv[i];
+    if ((word == "-o" || word == "--output") && i + 1 < argc)
+      json = std::string_view(argv[i + 1]) == "json";
+    else if (word.starts_with("-o") || word.starts_with("--output="))
+      json = word == "-ojson" || word == "-o=json" || word == "--output=json";
+  }
+  return json;
+}
+
+std::string Dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string ItemLines(const Json& items) {
+  std::string text = "[";
+  for (size_t i = 0; i < items.size(); ++i) text += (i == 0 ? "\n" : ",\n") + Dumped(items[i]);
+  return text + (items.empty() ? "]" : "\n]");
 }
 
 // Commands that Ratchet is to have and this version has not.
@@ -75,14 +96,29 @@ std::string Suggestion(const UnknownCommand& unknown) {
   return near.empty() ? "" : fmt::format(" Did you mean '{}'?", near);
 }
 
+// A wrong command line told: what is wrong, and where the right one stands.
+int RefuseUsage(Context& context, const std::string& what, const std::string& see) {
+  if (context.Json()) {
+    context.console.ErrorLine(
+        ErrorJson({.code = ErrorCode::kInvalid,
+                   .operation = {},
+                   .subject = {},
+                   .cause = what,
+                   .hint = see,
+                   .field = {}}));
+    return kExitUsage;
+  }
+  context.console.ErrorLine(fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), what));
+  context.console.ErrorLine(see);
+  return kExitUsage;
+}
+
 int RefuseUnknown(const UnknownCommand& unknown, Context& context) {
   const bool later = std::find(std::begin(kLater), std::end(kLater), unknown.path) != std::end(kLater);
   const std::string what = later ? fmt::format("'{}' is not in this version.", unknown.path)
                                  : "no such command." + Suggestion(unknown);
   const std::string group = unknown.path.substr(0, unknown.path.size() - unknown.word.size());
-  context.console.ErrorLine(fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), what));
-  context.console.ErrorLine(fmt::format("See 'ratchet {}--help'.", later ? "" : OneLine(group)));
-  return kExitUsage;
+  return RefuseUsage(context, what, fmt::format("See 'ratchet {}--help'.", later ? "" : OneLine(group)));
 }
 
 // The command as far as it was understood: "ratchet run start".
@@ -109,15 +145,12 @@ int UsageFailure(const CLI::App& app, const CLI::ParseError& error, Context& con
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) &&
       !DeepestParsed(app).get_subcommands({}).empty())
     what = app.get_subcommands().empty() ? "no command was given." : "it needs one more word.";
-  std::string command = UnderstoodCommand(app);
-  context.console.ErrorLine(
-      fmt::format("{} {}", context.console.OnErr(Paint::kRed, "ratchet:"), Lowered(OneLine(what))));
-  context.console.ErrorLine(fmt::format("See '{} --help'.", command));
-  return kExitUsage;
+  return RefuseUsage(context, Lowered(OneLine(what)), fmt::format("See '{} --help'.", UnderstoodCommand(app)));
 }
 
 int Report(Context& context, const Error& error) {
-  context.console.ErrorLine(context.console.OnErr(Paint::kRed, "ratchet:") + " " + ErrorText(error));
+  context.console.ErrorLine(context.Json() ? ErrorJson(error)
+                                           : context.console.OnErr(Paint::kRed, "ratchet:") + " " + ErrorText(error));
   return OutOfReach(error) ? kExitOutOfReach : kExitFailed;
 }
 
@@ -140,6 +173,23 @@ std::string ErrorText(const Error& error) {
   return text;
 }
 
+std::string ErrorJson(const Error& error) {
+  Error sentence = error;
+  sentence.hint.clear();
+  std::vector<FieldError> faults = error.details;
+  if (faults.empty() && (error.line > 0 || !error.field.empty()))
+    faults.push_back({.field = error.field, .line = error.line, .detail = error.cause});
+  Json errors = Json::array();
+  for (const FieldError& fault : faults)
+    errors.push_back({{"field", fault.field},
+                      {"line", fault.line > 0 ? Json(fault.line) : Json()},
+                      {"detail", fault.detail}});
+  return Dumped({{"code", ErrorCodeName(error.code)},
+                 {"message", sentence.Message()},
+                 {"hint", error.hint.empty() ? Json() : Json(error.hint)},
+                 {"errors", std::move(errors)}});
+}
+
 Result<Client> Context::Connect() const {
   RATCHET_ASSIGN(ServerUrl url, ParseServerUrl(options.server));
   return Client(std::move(url), options.token);
@@ -150,11 +200,22 @@ void PrintRaw(Console& console, std::string_view body) {
   if (!body.ends_with('\n')) console.Out("\n");
 }
 
-void PrintItems(Console& console, const Json& items) {
-  std::string text = "[";
-  for (size_t i = 0; i < items.size(); ++i)
-    text += (i == 0 ? "\n" : ",\n") + items[i].dump(-1, ' ', false, Json::error_handler_t::replace);
-  console.OutLine(text + (items.empty() ? "]" : "\n]"));
+void PrintItems(Console& console, const Json& items) { console.OutLine(ItemLines(items)); }
+
+void PrintList(Console& console, const Json& list) {
+  const std::string next = Dumped(Field(list, "next"));
+  console.OutLine(fmt::format(R"({{"items":{},"next":{}}})", ItemLines(Field(list, "items")), next));
+}
+
+void NoteMore(Console& console, const Json& list) {
+  if (const Json& next = Field(list, "next"); !next.is_null())
+    console.NoteLine("There are more: --after " + OneLine(ShownValue(next)));
+}
+
+void AddPageOptions(CLI::App* command, PageOptions& options) {
+  command->add_option("--limit", options.limit, "At most so many (default all)")->type_name("N");
+  command->add_option("--after", options.after, "Go on behind this cursor: the `next` of an answer before")
+      ->type_name("CURSOR");
 }
 
 Result<VersionedName> ParseVersionedName(std::string_view kind, std::string_view text, VersionIs version_is) {
@@ -214,6 +275,7 @@ int RunProgram(int argc, char** argv) {
   auto app = BuildCommandLine(context);
   if (argc > 1 && std::string_view(argv[1]) == kCompleteWord)
     return PrintCompletions(*app, context, std::vector<std::string>(argv + 2, argv + argc));
+  if (AsksForJson(argc, argv)) context.options.output = "json";
   if (const UnknownCommand unknown = FindUnknownCommand(*app, argc, argv); !unknown.word.empty())
     return RefuseUnknown(unknown, context);
   try {

@@ -14,5 +14,7 @@ int RunProgram(int argc, char** argv);
 
 // The lines that tell of an error. Exposed for tests.
 std::string ErrorText(const Error& error);
+// The same for programs, on one line: {"code","message","hint":null|"…","errors":[{"field","line":null|n,"detail"}]}.
+std::string ErrorJson(const Error& error);
 
 }  // namespace ratchet::cli

@@ -2,7 +2,10 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "cli/human.h"
+#include "cli/run_errors.h"
 
 namespace ratchet::cli {
 namespace {
@@ -41,7 +44,7 @@ const Json& ChecksOf(const Json& run) {
 std::string ParamsText(const Json& params) {
   std::string text;
   for (const auto& [key, value] : params.items())
-    Append(text, key + "=" + (value.is_number_float() ? ShownNumber(value.get<double>()) : ShownValue(value)), " ");
+    Append(text, key + "=" + (value.is_number_float() ? fmt::format("{:.4g}", value.get<double>()) : ShownValue(value)), " ");
   return text;
 }
 
@@ -80,8 +83,11 @@ Table DriftedColumns(const Json& run) {
 Table TrialsTable(const Json& trials, bool utf8) {
   Table table({{""}, {"TRIAL"}, {"STATE"}, {"EPOCHS", Align::kRight}, {TextField(trials, "metric"), Align::kRight},
                {"RANK", Align::kRight}, {"PARAMS"}, {"WHY"}});
+  const Json& items = Field(trials, "items");
+  // Behind a step that failed no trial was begun: there is nothing to compare.
+  if (std::ranges::all_of(items, [](const Json& trial) { return TextField(trial, "state") == "skipped"; })) return table;
   const std::string best = TextField(trials, "best");
-  for (const Json& trial : Field(trials, "items")) {
+  for (const Json& trial : items) {
     const std::string name = TextField(trial, "name"), state = TextField(trial, "state");
     const auto of = IntField(trial, "of"), cached = IntField(trial, "cached_from");
     table.Add({name == best ? (utf8 ? "★" : "*") : "", name, cached ? fmt::format("{} (from run {})", state, *cached) : state,
@@ -105,7 +111,7 @@ Table FailedAttempts(const Json& run) {
       const auto cpu_s = NumberField(attempt, "cpu_s");
       table.Add({TextField(step, "name"), ShownInt(IntField(attempt, "number")), error_class,
                  cpu_s ? ShownDuration(*cpu_s * 1000) : kAbsent, size(NumberField(attempt, "max_rss_bytes")),
-                 size(NumberField(attempt, "read_bytes")), TextField(error, "message")});
+                 size(NumberField(attempt, "read_bytes")), ErrorCause(error)});
     }
   return table;
 }
@@ -117,12 +123,11 @@ std::vector<std::string> ErrorLines(const Json& run) {
   for (const Json& step : Field(run, "steps"))
     if (where.empty() && TextField(step, "state") == "failed" && TextField(step, "kind") != "trial") where = TextField(step, "name");
   std::vector<std::string> lines = {fmt::format("Error: {}{}: {}", TextField(error, "class"), where.empty() ? "" : " in " + where,
-                                                OneLine(TextField(error, "message")))};
+                                                ErrorHead(error))};
   if (std::string hint = TextField(error, "hint"); !hint.empty()) lines.push_back("What to do: " + OneLine(hint));
-  const Json& tail = Field(error, "log_tail");
-  if (tail.is_array() && !tail.empty()) {
+  if (const std::vector<std::string> tail = OwnTail(error); !tail.empty()) {
     lines.push_back("Last lines of the log:");
-    for (const Json& line : tail) lines.push_back("  | " + OneLine(ShownValue(line)));
+    for (const std::string& line : tail) lines.push_back("  | " + line);
     lines.push_back(fmt::format("All of it: ratchet run logs {} --step {}", ShownInt(IntField(run, "id")), where));
   }
   return lines;

@@ -14,7 +14,7 @@ namespace ratchet::cli {
 Table FailingChecks(const Json& run);
 // The columns that are unlike the live version's training data, worst first; empty where none is.
 Table DriftedColumns(const Json& run);
-// Every trial of a sweep, the best marked; empty without a sweep.
+// Every trial of a sweep, the best marked; empty without a sweep, and where none of them was begun.
 Table TrialsTable(const Json& trials, bool utf8);
 // Attempts that failed: class, what happened, what they cost.
 Table FailedAttempts(const Json& run);

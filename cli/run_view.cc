@@ -8,6 +8,7 @@
 
 #include "cli/human.h"
 #include "cli/progress_bar.h"
+#include "cli/run_errors.h"
 #include "cli/table.h"
 
 namespace ratchet::cli {
@@ -43,7 +44,7 @@ const Json& LastAttempt(const Json& step) {
 
 std::string ErrorOf(const Json& thing) {
   const Json& error = Field(thing, "error");
-  std::string message = TextField(error, "message");
+  std::string message = ErrorCause(error);
   std::string hint = TextField(error, "hint");
   if (!message.empty() && !hint.empty()) message += ". " + hint;
   return OneLine(message);
@@ -96,22 +97,28 @@ std::string NeedsText(const Json& step, const std::string& state) {
   return ", after " + OneLine(Join(names, ", "));
 }
 
-std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& style, size_t width) {
+// `told` is what is said already of why the whole run waits.
+std::string StepLine(const Json& step, std::int64_t now_us, const RunStyle& style, size_t width, const std::string& told) {
   std::string state = TextField(step, "state");
   std::string mark = Painting(style, PaintOfState(state), Mark(state, style.utf8));
   std::string rest;
   if (state == "running")
     rest = RunningStep(step, now_us, style);
   else if (state == "failed" || state == "cancelled")
-    rest = Join({state, ErrorOf(LastAttempt(step))}, ": ");
+    rest = CutToWidth(Join({state, ErrorOf(LastAttempt(step))}, ": "), style.columns - std::min(style.columns, width + 5));
   else if (auto run = IntField(step, "cached_from"))
     rest = fmt::format("cached, from run {}", *run);
   else if (state == "succeeded")
     rest = TookText(step);
   else
     rest = Painting(style, Paint::kDim, state) + NeedsText(step, state);
-  if (std::string waiting = WaitingText(step); !waiting.empty()) rest += ", " + waiting;
+  if (std::string waiting = WaitingText(step); !waiting.empty() && waiting != told) rest += ", " + waiting;
   return fmt::format("  {} {:<{}} {}", mark, TextField(step, "name"), width, rest);
+}
+
+// Skipped before it did anything, as what stands behind a failed step is; a trial that was pruned has an attempt.
+bool PassedOver(const Json& step) {
+  return TextField(step, "state") == "skipped" && Field(step, "attempts").empty();
 }
 
 // Steps of one kind that are too many for a line each: "12 of 16 ended · 2 running · 3 pruned".
@@ -120,11 +127,13 @@ std::string CrowdLine(const std::string& name, const std::vector<const Json*>& s
   size_t ended = 0;
   for (const Json* step : steps) {
     std::string state = TextField(*step, "state");
-    if (state == "skipped" && TextField(*step, "kind") == "trial" && !Field(*step, "attempts").empty()) state = "pruned";
+    if (state == "skipped" && TextField(*step, "kind") == "trial" && !PassedOver(*step)) state = "pruned";
     ++counts[state];
     ended += state != "pending" && state != "running";
   }
-  const std::string state = ended == steps.size() ? "succeeded" : counts["running"] > 0 ? "running" : "pending";
+  if (counts["skipped"] == steps.size()) return fmt::format("  - {:<{}} {} skipped", name, width, steps.size());
+  const std::string state = ended == steps.size() ? (counts["succeeded"] > 0 ? "succeeded" : "failed")
+                                                  : counts["running"] > 0 ? "running" : "pending";
   std::vector<std::string> parts = {fmt::format("{} of {} ended", ended, steps.size())};
   for (const char* shown : {"running", "succeeded", "pruned", "failed", "cancelled", "skipped"})
     if (counts[shown] > 0 && !(counts[shown] == steps.size() && ended == steps.size())) parts.push_back(fmt::format("{} {}", counts[shown], shown));
@@ -193,7 +202,7 @@ std::string ProgressText(const Json& progress) {
   if (epoch) parts.push_back(fmt::format("epoch {}/{}", *epoch, ShownInt(IntField(progress, "of"))));
   if (auto loss = NumberField(progress, "loss")) parts.push_back(fmt::format("loss {:.4g}", *loss));
   for (const auto& [name, value] : Field(progress, "metrics").items())
-    if (value.is_number()) parts.push_back(fmt::format("{} {:.4g}", name, value.get<double>()));
+    if (value.is_number() && (name != "train_loss" || !NumberField(progress, "loss"))) parts.push_back(fmt::format("{} {:.4g}", name, value.get<double>()));
   if (auto rate = NumberField(progress, "rows_per_s"))
     parts.push_back(ShownCount(static_cast<std::int64_t>(std::llround(*rate))) + " rows/s");
   if (parts.empty() || (parts.size() == 1 && !epoch)) parts.push_back(TextField(progress, "message"));
@@ -202,7 +211,8 @@ std::string ProgressText(const Json& progress) {
 
 std::vector<std::string> RunLines(const Json& run, std::int64_t now_us, const RunStyle& style) {
   std::vector<std::string> lines = {Painting(style, Paint::kBold, Head(run))};
-  if (std::string why = WaitingText(run); !why.empty()) lines.push_back("  " + why);
+  const std::string waiting = WaitingText(run);
+  if (!waiting.empty()) lines.push_back("  " + waiting);
   const Json& steps = Field(run, "steps");
   std::vector<const Json*> trials, others;
   size_t width = kLeastNameWidth;
@@ -219,36 +229,66 @@ std::vector<std::string> RunLines(const Json& run, std::int64_t now_us, const Ru
   for (const Json& step : steps) {
     if (!trials.empty() && trials.front() == &step) lines.push_back(CrowdLine("trials", trials, style, width));
     if (!others.empty() && others.front() == &step) lines.push_back(CrowdLine("others", others, style, width));
-    if (std::ranges::count(trials, &step) + std::ranges::count(others, &step) == 0) lines.push_back(StepLine(step, now_us, style, width));
+    if (std::ranges::count(trials, &step) + std::ranges::count(others, &step) == 0) lines.push_back(StepLine(step, now_us, style, width, waiting));
   }
   return lines;
 }
 
-std::vector<std::string> RunChanges(const Json& before, const Json& now) {
-  std::vector<std::string> lines;
-  std::string id = ShownInt(IntField(now, "id"));
-  if (before.is_null() || TextField(before, "state") != TextField(now, "state"))
-    lines.push_back(fmt::format("run {}: {}", id, TextField(now, "state")));
+namespace {
+
+bool Ended(const std::string& state) { return !state.empty() && state != "pending" && state != "running"; }
+
+// What a step got to since `old`; empty where it is what it was, or says no more than the step's own name.
+std::string NewProgress(const Json& old, const Json& step) {
+  const Json& was = Field(old, "progress");
+  const Json& is = Field(step, "progress");
+  const bool same = IntField(is, "epoch") == IntField(was, "epoch") && TextField(is, "phase") == TextField(was, "phase");
+  const std::string text = same ? "" : ProgressText(is);
+  return text == TextField(step, "name") ? "" : text;
+}
+
+// The lines of one step in the order in which things happened: what it came to, and then how it ended.
+std::vector<std::string> StepChanges(const Json& old, const Json& step) {
+  const std::string state = TextField(step, "state"), waiting = WaitingText(step);
+  const auto cached = IntField(step, "cached_from");
+  const bool moved = TextField(old, "state") != state && state != "pending";
+  std::string told;
+  if (moved && cached) told = fmt::format("{}, cached, from run {}", state, *cached);
+  if (moved && !cached) told = Join({state, TookText(step), ErrorOf(LastAttempt(step))}, ", ");
+  std::vector<std::string> lines = {waiting == WaitingText(old) ? "" : waiting, NewProgress(old, step)};
+  lines.insert(Ended(state) ? lines.end() : lines.begin(), told);
+  std::erase(lines, "");
+  return lines;
+}
+
+// Steps that were passed over share a line: "skipped: 6 trials, train, test".
+std::string SkippedText(const Json& before, const Json& now) {
+  std::vector<std::string> names;
+  size_t trials = 0;
   for (const Json& step : Field(now, "steps")) {
-    std::string name = TextField(step, "name");
-    const Json& old = StepNamed(before, name);
-    std::string state = TextField(step, "state");
-    bool moved = TextField(old, "state") != state && state != "pending";
-    auto cached = IntField(step, "cached_from");
-    if (moved && cached)
-      lines.push_back(fmt::format("run {}: {}: {}, cached, from run {}", id, name, state, *cached));
-    else if (moved)
-      lines.push_back(
-          fmt::format("run {}: {}: {}", id, name, Join({state, TookText(step), ErrorOf(LastAttempt(step))}, ", ")));
-    std::string waiting = WaitingText(step);
-    if (!waiting.empty() && waiting != WaitingText(old)) lines.push_back(fmt::format("run {}: {}: {}", id, name, waiting));
-    const Json& progress = Field(step, "progress");
-    std::string text = ProgressText(progress);
-    bool another_epoch = IntField(progress, "epoch") != IntField(Field(old, "progress"), "epoch");
-    bool another_phase = TextField(progress, "phase") != TextField(Field(old, "progress"), "phase");
-    if (!text.empty() && (another_epoch || another_phase))
-      lines.push_back(fmt::format("run {}: {}: {}", id, name, text));
+    if (!PassedOver(step) || PassedOver(StepNamed(before, TextField(step, "name")))) continue;
+    if (TextField(step, "kind") == "trial")
+      ++trials;
+    else
+      names.push_back(TextField(step, "name"));
   }
+  if (trials > 0) names.insert(names.begin(), Counted(static_cast<std::int64_t>(trials), "trial"));
+  return names.empty() ? "" : "skipped: " + Join(names, ", ");
+}
+
+}  // namespace
+
+std::vector<std::string> RunChanges(const Json& before, const Json& now) {
+  const std::string run = fmt::format("run {}: ", ShownInt(IntField(now, "id")));
+  std::vector<std::string> lines;
+  for (const Json& step : Field(now, "steps")) {
+    const std::string name = TextField(step, "name");
+    if (PassedOver(step)) continue;
+    for (const std::string& line : StepChanges(StepNamed(before, name), step)) lines.push_back(run + name + ": " + line);
+  }
+  if (const std::string skipped = SkippedText(before, now); !skipped.empty()) lines.push_back(run + skipped);
+  if (before.is_null() || TextField(before, "state") != TextField(now, "state"))
+    lines.insert(RunEnded(now) ? lines.end() : lines.begin(), run + TextField(now, "state"));
   return lines;
 }
 
@@ -267,9 +307,10 @@ std::string RunVerdict(const Json& run) {
   if (outcome.empty()) outcome = TextField(run, "state");
   std::string head = fmt::format("run {}: {}", ShownInt(IntField(run, "id")), outcome);
   if (auto candidate = IntField(run, "candidate")) head += fmt::format(" {}@{}", TextField(run, "model"), *candidate);
-  std::string why = OneLine(TextField(run, "summary"));
-  if (why.empty()) why = ErrorOf(run);
-  return why.empty() ? head + "." : head + ". " + why;
+  const std::string summary = TextField(run, "summary");
+  if (!summary.empty() && summary != TextField(Field(run, "error"), "message")) return head + ". " + OneLine(summary);
+  const std::string error = ErrorOf(run);
+  return error.empty() ? head + "." : head + ": " + error;
 }
 
 }  // namespace ratchet::cli

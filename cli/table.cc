@@ -49,37 +49,66 @@ std::vector<size_t> Table::Widths(size_t max_width) const {
   return widths;
 }
 
-std::string Table::Render(size_t max_width, bool color) const {
-  std::vector<size_t> widths = Widths(max_width);
+std::string Table::Render(size_t max_width, bool color, Overflow overflow) const {
+  const std::vector<size_t> widths = Widths(max_width);
   std::string text;
-  auto add_line = [&](auto cell_of) {
+  auto add_line = [&](const std::vector<Cell>& cells) {
+    std::string line;
     for (size_t i = 0; i < columns_.size(); ++i) {
-      bool last = i + 1 == columns_.size();
-      Cell cell = cell_of(i);
-      std::string shown = CutToWidth(cell.text, widths[i]);
+      const bool last = i + 1 == columns_.size();
+      const std::string& shown = cells[i].text;
       std::string padded = Padded(shown, widths[i], columns_[i].align, last);
-      if (color && !shown.empty()) padded.replace(padded.find(shown), shown.size(), Painted(cell.paint, shown));
-      text += padded + (last ? "" : std::string(kGap, ' '));
+      if (color && !shown.empty()) padded.replace(padded.find(shown), shown.size(), Painted(cells[i].paint, shown));
+      line += padded + (last ? "" : std::string(kGap, ' '));
     }
-    text += '\n';
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
   };
-  add_line([&](size_t i) { return Cell{columns_[i].title, Paint::kDim}; });
-  for (const auto& row : rows_) add_line([&](size_t i) { return row[i]; });
+  std::vector<Cell> titles;
+  for (const Column& column : columns_) titles.push_back({column.title, Paint::kDim});
+  for (const auto& line : LinesOf(titles, widths, Overflow::kCut)) add_line(line);
+  for (const auto& row : rows_)
+    for (const auto& line : LinesOf(row, widths, overflow)) add_line(line);
   return text;
 }
 
-std::string Table::Render(const Console& console) const {
-  const Surroundings& around = console.Around();
-  return Render(around.out_is_terminal ? around.columns : 0, around.out_is_terminal && around.color_allowed);
+std::vector<std::vector<Table::Cell>> Table::LinesOf(const std::vector<Cell>& row, const std::vector<size_t>& widths,
+                                                     Overflow overflow) {
+  std::vector<std::vector<Cell>> lines(1, std::vector<Cell>(row.size()));
+  for (size_t i = 0; i < row.size(); ++i) {
+    const bool wrap = overflow == Overflow::kWrap && DisplayWidth(row[i].text) > widths[i];
+    const auto parts = wrap ? WrapToWidth(row[i].text, widths[i]) : std::vector{CutToWidth(row[i].text, widths[i])};
+    if (parts.size() > lines.size()) lines.resize(parts.size(), std::vector<Cell>(row.size()));
+    for (size_t line = 0; line < parts.size(); ++line) lines[line][i] = {parts[line], row[i].paint};
+  }
+  return lines;
 }
 
-std::string RenderPairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
+std::string Table::Render(const Console& console, Overflow overflow) const {
+  const Surroundings& around = console.Around();
+  return Render(around.out_is_terminal ? around.columns : 0, around.out_is_terminal && around.color_allowed, overflow);
+}
+
+std::string RenderPairs(const Pairs& pairs, const Console& console) {
+  const Surroundings& around = console.Around();
+  return RenderPairs(pairs, around.out_is_terminal ? around.columns : 0);
+}
+
+std::string RenderPairs(const Pairs& pairs, size_t max_width) {
   size_t width = 0;
   for (const auto& [label, value] : pairs)
     if (!value.empty()) width = std::max(width, DisplayWidth(label));
   std::string text;
-  for (const auto& [label, value] : pairs)
-    if (!value.empty()) text += Padded(label, width + kGap, Align::kLeft, false) + value + "\n";
+  const size_t indent = width + kGap;
+  for (const auto& [label, value] : pairs) {
+    if (value.empty()) continue;
+    // A path or a digest stays whole, so that it can be taken from the screen.
+    const bool wrap = max_width > 2 * indent && value.find(' ') != std::string::npos;
+    std::string head = Padded(label, indent, Align::kLeft, false);
+    for (const std::string& line : wrap ? WrapToWidth(value, max_width - indent) : std::vector{value}) {
+      text += head + line + "\n";
+      head = std::string(indent, ' ');
+    }
+  }
   return text;
 }
 

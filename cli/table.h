@@ -14,6 +14,9 @@ struct Column {
   Align align = Align::kLeft;
 };
 
+// What becomes of text that is wider than its column may be.
+enum class Overflow { kCut, kWrap };
+
 // A table for people: titles in capitals, columns aligned by display width, two spaces between.
 class Table {
  public:
@@ -25,10 +28,10 @@ class Table {
   void PaintLast(size_t column, Paint paint);
   bool Empty() const { return rows_.empty(); }
 
-  // `max_width` 0 = as wide as it needs to be; otherwise the widest columns are cut until all fits.
-  std::string Render(size_t max_width, bool color) const;
-  // For standard output: cut to the terminal's width, whole in a pipe.
-  std::string Render(const Console& console) const;
+  // `max_width` 0 = as wide as it needs to be; otherwise the widest columns are narrowed until all fits.
+  std::string Render(size_t max_width, bool color, Overflow overflow = Overflow::kCut) const;
+  // For standard output: within the terminal's width, whole in a pipe.
+  std::string Render(const Console& console, Overflow overflow = Overflow::kCut) const;
 
  private:
   struct Cell {
@@ -36,13 +39,19 @@ class Table {
     Paint paint = Paint::kPlain;
   };
   std::vector<size_t> Widths(size_t max_width) const;
+  // A row as the lines that it takes, each with a cell per column.
+  static std::vector<std::vector<Cell>> LinesOf(const std::vector<Cell>& row, const std::vector<size_t>& widths,
+                                                Overflow overflow);
 
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };
 
-// "Label   value" lines, values aligned. Pairs with an empty value are left out.
-std::string RenderPairs(const std::vector<std::pair<std::string, std::string>>& pairs);
+// "Label   value" lines, values aligned. Pairs with an empty value are left out. On a terminal a sentence that is wider
+// goes on below its beginning.
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+std::string RenderPairs(const Pairs& pairs, size_t max_width);
+std::string RenderPairs(const Pairs& pairs, const Console& console);
 
 // The colour of a state or outcome word: green when well, red when failed, yellow when under way.
 Paint PaintOfState(const std::string& state);

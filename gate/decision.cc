@@ -199,6 +199,9 @@ std::string VerdictClause(const Decision& decision) {
   return {};
 }
 
+// Below this a double is about to run out: what is left of the digits says nothing.
+std::string PText(double p) { return p < 1e-300 ? "p < 1e-300" : fmt::format("p = {:.3g}", p); }
+
 std::string ReasonSentence(const Decision& decision) {
   std::string rows = fmt::format("{} row{}", WithCommas(decision.rows), decision.rows == 1 ? "" : "s");
   std::string further;
@@ -206,10 +209,10 @@ std::string ReasonSentence(const Decision& decision) {
     further = fmt::format("; about {} further row{} would settle it", WithCommas(*decision.rows_needed),
                           *decision.rows_needed == 1 ? "" : "s");
   return fmt::format(
-      "Candidate {:.4g} against {:.4g} on {}: {} ({:.4g} % interval {:.4g} to {:.4g}, p = {:.3g}, {} {} "
+      "Candidate {:.4g} against {:.4g} on {}: {} ({:.4g} % interval {:.4g} to {:.4g}, {}, {} {} "
       "wins, {} losses){}.",
       decision.candidate, decision.opponent, rows, VerdictClause(decision), 100 * decision.confidence,
-      decision.interval_low, decision.interval_high, decision.p_value, TestTitle(decision), WithCommas(decision.wins),
+      decision.interval_low, decision.interval_high, PText(decision.p_value), TestTitle(decision), WithCommas(decision.wins),
       WithCommas(decision.losses), further);
 }
 

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
+#include "cli/human.h"
 #include "cli/json_fields.h"
 #include "cli/upload.h"
 #include "tests/cli/fake_server.h"
@@ -99,13 +101,47 @@ TEST(Ratchet, EndsWithOneWhenTheServerRefuses) {
   EXPECT_EQ(end.out, "");
 }
 
+TEST(Ratchet, TellsProgramsOfAFailureAsOneObject) {
+  FakeServer server;
+  const struct {
+    std::string server;
+    std::vector<std::string> words;
+    int code;
+    const char* error_code;
+    const char* hint;
+  } cases[] = {{server.Url(), {"-o", "json", "model", "show", "nobody"}, 1, "not-found", nullptr},
+               {server.Url(), {"model", "show", "nobody", "--output=json"}, 1, "not-found", nullptr},
+               {"http://127.0.0.1:1", {"status", "-ojson"}, 3, "unavailable", "ratchetd --data DIR"},
+               {server.Url(), {"run", "show", "x", "-o", "json"}, 2, "invalid", "ratchet run show --help"},
+               {server.Url(), {"run", "strat", "-o=json"}, 2, "invalid", "ratchet run --help"},
+               {server.Url(), {"-o", "json", "backup", "dir"}, 2, "invalid", "ratchet --help"}};
+  for (const auto& [url, words, code, error_code, hint] : cases) {
+    ProgramEnd end = Ratchet(url, words);
+    EXPECT_EQ(end.code, code) << testing::PrintToString(words);
+    EXPECT_EQ(end.out, "");
+    ASSERT_EQ(std::count(end.err.begin(), end.err.end(), '\n'), 1) << end.err;
+    const Json error = ParseJson(end.err);
+    ASSERT_TRUE(error.is_object()) << end.err;
+    EXPECT_EQ(TextField(error, "code"), error_code) << end.err;
+    EXPECT_NE(TextField(error, "message"), "");
+    EXPECT_TRUE(Field(error, "errors").is_array());
+    EXPECT_EQ(Field(error, "hint").is_null(), hint == nullptr);
+    EXPECT_THAT(TextField(error, "hint"), HasSubstr(hint ? hint : ""));
+  }
+}
+
+TEST(Ratchet, LeavesFailuresInWordsForPeople) {
+  EXPECT_THAT(Ratchet("http://127.0.0.1:1", {"status", "-o", "table"}).err, StartsWith("ratchet: reach the server"));
+  EXPECT_THAT(Ratchet("http://127.0.0.1:1", {"-o", "json", "run", "show", "x", "-o", "table"}).err, StartsWith("ratchet: "));
+}
+
 TEST(Ratchet, TakesGlobalOptionsBeforeAndAfterTheCommand) {
   FakeServer server;
   server.On("GET /api/v1/models", R"({"items":[],"next":null})");
   for (std::vector<std::string> words : std::initializer_list<std::vector<std::string>>{
            {"-o", "json", "model", "list"}, {"model", "-o", "json", "list"}, {"model", "list", "-o", "json"}}) {
     words.insert(words.end(), {"--server", server.Url()});
-    EXPECT_EQ(Ratchet("http://127.0.0.1:1", words).out, "[]\n");
+    EXPECT_EQ(Ratchet("http://127.0.0.1:1", words).out, "{\"items\":[],\"next\":null}\n");
   }
 }
 
@@ -216,6 +252,46 @@ TEST(Doctor, EndsWithThreeWhenTheServerIsOutOfReach) {
   EXPECT_EQ(TextField(ParseJson(end.out).at(0), "state"), "fail");
 }
 
+std::string StartingStatus(const std::string& worker, std::int64_t started_at) {
+  return R"({"version":"0.1.0","started_at":)" + std::to_string(started_at) +
+         R"(,"serve":{"url":"http://127.0.0.1:1","managed":true,"replicas":[]},"worker":)" + worker + "}";
+}
+
+TEST(Doctor, WarnsOnlyWhileTheServerIsStarting) {
+  FakeServer server;
+  const std::int64_t now_us = SystemClock().WallUs();
+  server.On("GET /api/v1/status", StartingStatus(R"({"state":"starting","recipes":[]})", now_us));
+  server.On("GET /readyz", R"({"type":"https://ratchet.dev/problems/unavailable","detail":"the worker is starting"})", 503);
+  server.On("GET /api/v1/models", R"({"items":[],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 0) << end.out;
+  EXPECT_THAT(end.out, HasSubstr("warn  worker      it is starting\n                  → Try again in a moment\n"));
+  EXPECT_THAT(end.out, HasSubstr("warn  data plane  it is starting\n"));
+  EXPECT_THAT(end.out, Not(HasSubstr("fail")));
+  EXPECT_THAT(end.out, Not(HasSubstr("ready ")));
+}
+
+TEST(Doctor, FailsWhereTheDataPlaneIsStillNotThereLongAfterTheStart) {
+  FakeServer server;
+  server.On("GET /api/v1/status",
+            StartingStatus(R"({"state":"ready","sandbox":"landlock","recipes":[{"name":"r"}]})", SystemClock().WallUs() - 60'000'000));
+  server.On("GET /readyz", "ready");
+  server.On("GET /api/v1/models", R"({"items":[],"next":null})");
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 1) << end.out;
+  EXPECT_THAT(end.out, HasSubstr("fail  data plane  nothing answers"));
+  EXPECT_THAT(end.out, HasSubstr("fail  routes      no replica"));
+}
+
+TEST(Doctor, FailsWhereTheDiskTakesNothingThoughTheWorkerIsStarting) {
+  FakeServer server;
+  server.On("GET /api/v1/status", StartingStatus(R"({"state":"starting","recipes":[]})", SystemClock().WallUs()));
+  server.On("GET /readyz", R"({"type":"https://ratchet.dev/problems/internal","detail":"write x: disk failed"})", 500);
+  ProgramEnd end = Ratchet(server.Url(), {"doctor"});
+  EXPECT_EQ(end.code, 1) << end.out;
+  EXPECT_THAT(end.out, HasSubstr("fail  ready       write x: disk failed"));
+}
+
 TEST(DatasetPush, StreamsTheFileAndSaysWhatWasAdded) {
   FakeServer server;
   server.On("POST /api/v1/datasets/churn/versions",
@@ -291,6 +367,33 @@ TEST(ModelDiff, MarksWhatDiffers) {
   EXPECT_THAT(out, testing::ContainsRegex("≠ +params.learning_rate +0.1 +0.01\n"));
   EXPECT_THAT(out, testing::ContainsRegex("≠ +accuracy +0.5000 +0.7500\n"));
   EXPECT_THAT(out, testing::ContainsRegex("\n   +params.epochs +3 +3\n"));
+}
+
+std::string DecisionJson(const std::string& reason, const std::string& p) {
+  return R"({"verdict":"better","reason":")" + reason + R"(","metric":"accuracy","test":"tango_score","p_value":)" + p + "}";
+}
+
+TEST(ModelDiff, WrapsReasonsToEightyColumnsInAPipeAndCutsNothing) {
+  FakeServer server;
+  const std::string reason = "Candidate 0.7277 against 0.5951 on 988 rows: better by 0.1326 (95 % interval 0.09459 to 0.1705).";
+  for (const char* path : {"GET /api/v1/models/m/versions/1", "GET /api/v1/models/m/versions/2"}) {
+    server.On(path, R"({"model":"m","version":1,"metric":"accuracy","score":0.5})");
+    server.On(std::string(path) + "/decision", DecisionJson(reason, "0.5"));
+  }
+  const std::string out = Ratchet(server.Url(), {"model", "diff", "m@1", "m@2"}).out;
+  std::istringstream lines(out);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(DisplayWidth(line), 80u) << line;
+  for (const char* word : {"Candidate", "988", "0.1705)."}) EXPECT_THAT(out, HasSubstr(word));
+  EXPECT_THAT(out, Not(HasSubstr("…")));
+  const Json both = ParseJson(Ratchet(server.Url(), {"model", "diff", "m@1", "m@2", "-o", "json"}).out);
+  EXPECT_EQ(TextField(Field(both.at(1), "decision"), "reason"), reason);
+}
+
+TEST(ModelShow, TellsNoDigitsOfAPValueThatADoubleCanHardlyHold) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/1", R"({"model":"m","version":1,"metric":"accuracy","score":0.5})");
+  server.On("GET /api/v1/models/m/versions/1/decision", DecisionJson("Well.", "2.23e-308"));
+  EXPECT_THAT(Ratchet(server.Url(), {"model", "show", "m@1"}).out, HasSubstr("tango_score, p < 1e-300\n"));
 }
 
 TEST(ModelExport, WritesTheWholeBundleOrNothing) {

@@ -77,6 +77,31 @@ TEST(Table, CutsTheWidestColumnToFit) {
   EXPECT_EQ(table.Render(14, false), "ID  REASON\n1   a reason …\n");
 }
 
+TEST(WrapToWidth, BreaksAtSpacesAndWithinAWordThatIsTooWide) {
+  const std::tuple<const char*, size_t, std::vector<std::string>> cases[] = {
+      {"", 5, {""}}, {"one two", 7, {"one two"}}, {"one two", 6, {"one", "two"}}, {"abcdefgh", 3, {"abc", "def", "gh"}},
+      {"a  b", 9, {"a  b"}}, {"日本語", 4, {"日本", "語"}}, {"x abcdef", 4, {"x", "abcd", "ef"}}};
+  for (const auto& [text, width, lines] : cases) EXPECT_EQ(WrapToWidth(text, width), lines) << text;
+}
+
+TEST(Table, WrapsWhereAskedTo) {
+  Table table({{"ID"}, {"REASON"}, {"N"}});
+  table.Add({"1", "two words or more", "7"});
+  EXPECT_EQ(table.Render(16, false, Overflow::kWrap), "ID  REASON     N\n1   two words  7\n    or more\n");
+}
+
+TEST(RenderPairs, GoesOnBelowTheBeginningButKeepsADigestWhole) {
+  EXPECT_EQ(RenderPairs({{"Why", "two words"}, {"Id", "0123456789abcdef"}, {"No", ""}}, 11),
+            "Why  two\n     words\nId   0123456789abcdef\n");
+  EXPECT_EQ(RenderPairs({{"Why", "two words"}}, 0), "Why  two words\n");
+}
+
+TEST(ShownP, NamesABoundWhereADoubleRunsOut) {
+  EXPECT_EQ(ShownP(0.00123), "p = 0.00123");
+  EXPECT_EQ(ShownP(1e-300), "p = 1e-300");
+  EXPECT_EQ(ShownP(2.23e-308), "p < 1e-300");
+}
+
 TEST(Table, MakesControlCharactersHarmless) {
   Table table({{"NAME"}});
   table.Add({"a\x1b[2Jb\nc"});

@@ -100,7 +100,7 @@ TEST(RunVerdict, SaysOutcomeCandidateAndWhy) {
   EXPECT_EQ(
       RunVerdict(ParseJson(R"({"id":6,"model":"m","state":"failed","outcome":"failed","candidate":null,"summary":"",
                                      "error":{"class":"user","message":"exit code 1","hint":"See the log"}})")),
-      "run 6: failed. exit code 1. See the log");
+      "run 6: failed: exit code 1. See the log");
 }
 
 TEST(RunExitCode, IsZeroForPromotedOnly) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "cli/json_fields.h"
+#include "cli/run_errors.h"
+#include "cli/run_view.h"
 #include "cli/terminal_text.h"
 #include "tests/cli/fake_server.h"
 #include "tests/cli/program_run.h"
@@ -46,6 +48,52 @@ TEST(RunStart, WaitsToTheVerdictWithALineForEachChange) {
             "run 5: train: epoch 2/2 · loss 0.4\nrun 5: succeeded\n");
 }
 
+TEST(RunChanges, TellsAStepsLinesInOrderAndTheRunsEndLast) {
+  const Json before = ParseJson(R"({"id":1,"state":"running","steps":[
+      {"name":"train","state":"running","progress":{"epoch":5,"of":6}},{"name":"test","state":"pending"},
+      {"name":"release","state":"pending"}]})");
+  const Json now = ParseJson(R"({"id":1,"state":"succeeded","steps":[
+      {"name":"train","state":"succeeded","progress":{"phase":"save","epoch":6,"of":6}},
+      {"name":"test","state":"succeeded","progress":{"phase":"test"}},
+      {"name":"release","state":"succeeded"}]})");
+  EXPECT_THAT(RunChanges(before, now),
+              testing::ElementsAre("run 1: train: save · epoch 6/6", "run 1: train: succeeded", "run 1: test: succeeded",
+                                   "run 1: release: succeeded", "run 1: succeeded"));
+  EXPECT_THAT(RunChanges(Json(), before),
+              testing::ElementsAre("run 1: running", "run 1: train: running", "run 1: train: epoch 5/6"));
+}
+
+TEST(RunChanges, GathersWhatWasPassedOver) {
+  const Json now = ParseJson(R"({"id":2,"state":"failed","steps":[
+      {"name":"join","state":"failed","attempts":[{"error":{"message":"it broke"}}]},
+      {"name":"trial-1","kind":"trial","state":"skipped","attempts":[]},{"name":"trial-2","kind":"trial","state":"skipped","attempts":[]},
+      {"name":"train","kind":"select","state":"skipped","attempts":[]}]})");
+  EXPECT_THAT(RunChanges(Json(), now),
+              testing::ElementsAre("run 2: join: failed, it broke", "run 2: skipped: 2 trials, train", "run 2: failed"));
+  EXPECT_THAT(RunChanges(now, now), testing::ElementsAre());
+}
+
+TEST(ErrorCause, NamesTheLastLineOfTheLogAndTellsNothingTwice) {
+  const Json error = ParseJson(R"({"class":"user","message":"the step ended with exit code 1; its last lines: a\nKeyError: 'b'",
+      "log_tail":["a","KeyError: 'b'","user: the step ended with exit code 1; its last lines: a","KeyError: 'b'"]})");
+  EXPECT_EQ(ErrorCause(error), "the step ended with exit code 1: KeyError: 'b'");
+  EXPECT_EQ(ErrorHead(error), "the step ended with exit code 1");
+  EXPECT_THAT(OwnTail(error), testing::ElementsAre("a", "KeyError: 'b'"));
+  EXPECT_EQ(ErrorCause(ParseJson(R"({"class":"lost","message":"it vanished"})")), "it vanished");
+}
+
+TEST(RunLines, CutsAFailureToTheScreenAndSaysOnceWhyTheRunWaits) {
+  const Json failed = ParseJson(R"({"id":2,"state":"failed","steps":[
+      {"name":"join","state":"failed","attempts":[{"error":{"message":"a message that is a good deal wider than forty columns"}}]},
+      {"name":"trial-1","kind":"trial","state":"skipped","attempts":[]}]})");
+  EXPECT_THAT(RunLines(failed, 0, {.columns = 40}),
+              testing::ElementsAre("run 2 · failed", "  ✗ join      failed: a message that is…", "  - trials    1 skipped"));
+  const Json waits = ParseJson(R"({"id":2,"state":"queued","waiting":"it is paused","steps":[
+      {"name":"validate","state":"pending","waiting":"it is paused"},{"name":"train","state":"pending","waiting":"no room"}]})");
+  EXPECT_THAT(RunLines(waits, 0, {}), testing::ElementsAre("run 2 · queued", "  waits: it is paused", "    validate  pending",
+                                                           "    train     pending, waits: no room"));
+}
+
 TEST(RunShow, WaitEndsWithOneWhenTheCandidateWasRejected) {
   FakeServer server;
   server.On("GET /api/v1/runs/5", RunJson("succeeded", "\"rejected\""));
@@ -74,12 +122,30 @@ TEST(RunShow, TellsFailingChecksAndWhatAStepWaitsFor) {
   EXPECT_THAT(end.out, testing::Not(HasSubstr("COLUMN")));
 }
 
-TEST(RunList, FiltersAndPagesIntoOneArray) {
+TEST(RunList, FiltersAndPagesIntoOnePage) {
   FakeServer server;
   server.On("GET /api/v1/runs?pipeline=sorter&state=failed&limit=2", R"({"items":[{"id":7},{"id":6}],"next":"6"})");
   ProgramEnd end =
       Ratchet(server.Url(), {"run", "list", "--pipeline", "sorter", "--state", "failed", "--limit", "2", "-o", "json"});
-  EXPECT_EQ(end.out, "[\n{\"id\":7},\n{\"id\":6}\n]\n");
+  EXPECT_EQ(end.out, "{\"items\":[\n{\"id\":7},\n{\"id\":6}\n],\"next\":\"6\"}\n") << "the cursor is kept";
+}
+
+TEST(RunList, HasAColumnOfPrioritiesWhereThereAreAny) {
+  FakeServer server;
+  server.On("GET /api/v1/runs", R"({"items":[{"id":7,"priority":0}],"next":null})");
+  server.On("GET /api/v1/runs", R"({"items":[{"id":8,"priority":5},{"id":7,"priority":0}],"next":null})");
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "list"}).out, testing::Not(HasSubstr("PRIORITY")));
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "list"}).out, HasSubstr("OUTCOME  PRIORITY  CANDIDATE"));
+}
+
+TEST(RunList, GoesOnBehindACursorToTheEnd) {
+  FakeServer server;
+  server.On("GET /api/v1/runs?limit=200&after=6", R"({"items":[{"id":5}],"next":5})");
+  server.On("GET /api/v1/runs?limit=200&after=5", R"({"items":[{"id":4}],"next":null})");
+  EXPECT_EQ(Ratchet(server.Url(), {"run", "list", "--after", "6", "-o", "json"}).out,
+            "{\"items\":[\n{\"id\":5},\n{\"id\":4}\n],\"next\":null}\n");
+  server.On("GET /api/v1/runs?limit=1", R"({"items":[{"id":7}],"next":"7"})");
+  EXPECT_THAT(Ratchet(server.Url(), {"run", "list", "--limit", "1"}).err, HasSubstr("--after 7"));
 }
 
 TEST(RunLogs, PassesTheLogThrough) {

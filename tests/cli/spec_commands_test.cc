@@ -37,6 +37,16 @@ TEST(ReadSpecFile, TakesAlongTheCommandsOwnFilesOnly) {
   EXPECT_TRUE(ReadSpecFile(folder / "spec.yaml")->files.empty());
 }
 
+TEST(ReadSpecFile, TakesAlongTheFilesOfEveryStep) {
+  TemporaryFolder folder;
+  for (const char* name : {"join.py", "train.py", "other.py"}) WriteWhole(folder / name, name);
+  WriteWhole(folder / "spec.yaml",
+             "model: m\nsteps:\n  join: {command: [python3, join.py]}\n  sql: {recipe: flow.sql}\n"
+             "train: {command: [python3, train.py]}\n");
+  EXPECT_EQ(ReadSpecFile(folder / "spec.yaml")->files,
+            (std::map<std::string, std::string>{{"join.py", "join.py"}, {"train.py", "train.py"}}));
+}
+
 TEST(ReadSpecFile, RefusesAnOverlargeFileAndKeepsWhatIsNoYaml) {
   TemporaryFolder folder;
   WriteWhole(folder / "big.py", std::string(kCommandFileLimitBytes + 1, '#'));
@@ -84,6 +94,20 @@ TEST(PipelineValidate, PrintsEveryFaultWithFileLineAndField) {
   ProgramEnd end = Ratchet(server.Url(), {"pipeline", "validate", path});
   EXPECT_EQ(end.code, 1);
   EXPECT_EQ(end.err, path + ":3: data.splt: unknown key; did you mean 'split'?\n" + path + ": train: is missing\n");
+}
+
+TEST(PipelineValidate, PutsEveryFaultIntoOneObjectForPrograms) {
+  FakeServer server;
+  server.On("POST /api/v1/pipelines/validate", kProblem, 422, "application/problem+json");
+  TemporaryFolder folder;
+  WriteWhole(folder / "s.yaml", "model: m\n");
+  ProgramEnd end = Ratchet(server.Url(), {"-o", "json", "pipeline", "validate", folder / "s.yaml"});
+  EXPECT_EQ(end.code, 1);
+  EXPECT_EQ(end.out, "");
+  EXPECT_EQ(end.err,
+            R"({"code":"invalid","message":"The spec has 2 faults.","hint":null,"errors":[)"
+            R"({"field":"data.splt","line":3,"detail":"unknown key; did you mean 'split'?"},)"
+            R"({"field":"train","line":null,"detail":"is missing"}]})" "\n");
 }
 
 TEST(PipelineApply, PrintsTheServersFaultsWhenTheSpecNamesNoModel) {

@@ -147,7 +147,7 @@ def test_the_example_of_an_own_trainer_goes_live(ratchet, tmp_path):
     """examples/train_command, as its user would: apply, push, run, predict."""
     spec = os.path.join(EXAMPLES, "train_command/pipeline.yaml")
     ratchet.cli("pipeline", "apply", spec)
-    pipeline = ratchet.cli_json("pipeline", "list")[0]
+    pipeline = ratchet.cli_json("pipeline", "list")["items"][0]
     assert pipeline["files"], "train.py travels with the spec"
     table = tmp_path / "rows.csv"
     subprocess.run(["/usr/bin/python3", os.path.join(EXAMPLES, "make_churn_csv.py"), "--rows", "3000", "--out", table], check=True)

@@ -72,6 +72,12 @@ TEST(Decide, SaysBetterWithAllItsGroundsWhenWinsFarOutnumberLosses) {
             "5.89e-28, exact McNemar 812 wins, 430 losses).");
 }
 
+TEST(Decide, TellsNoDigitsOfAPValueThatADoubleCanHardlyHold) {
+  Decision d = Decide(ShareRows(0, 1'100, 0, 0).Scores(), {}).value();
+  EXPECT_LT(d.p_value, 1e-300);
+  EXPECT_THAT(d.reason, HasSubstr(", p < 1e-300, exact McNemar 1,100 wins"));
+}
+
 TEST(Decide, SaysNotBetterWhenTheEstimateIsNoGain) {
   Decision equal = Decide(ShareRows(50, 5, 5, 40).Scores(), {}).value();
   EXPECT_EQ(equal.verdict, Verdict::kNotBetter);
