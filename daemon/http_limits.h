@@ -8,19 +8,19 @@ namespace ratchet::daemon {
 // Every bound of the control plane's HTTP server, in one place.
 //
 // The rule that keeps slow clients from taking every thread: a thread waits for its client only while its request holds
-// a place among `streams`, `uploads` or `downloads`, and these together are fewer than `threads`. What holds none (a
-// request that is here wholly and whose answer the socket takes at once: health, rollback, a replica's sync) finds a
-// thread however many slow clients there are. Within its place a client must keep a least rate; a stream, which has
-// little to say for long, must only take something now and then.
+// a place among `streams`, `uploads` or `downloads`, and these together are fewer than `threads`. A
+// request that is here wholly and whose answer the socket takes at once (health, rollback) holds none and so finds a
+// thread, however many slow clients there are. Within its place a client must keep a least rate; of a stream, which
+// may have little to say for long, it must only take something now and then. Of streams and downloads a quarter is kept
+// for operators' requests: replicas that sync and fetch bundle files.
 struct HttpLimits {
   size_t connections = 512;  // open at once; beyond it the one that has waited longest without a request goes
-  int threads = 64;          // requests in work at once; beyond it new ones get 503
+  int threads = 80;          // requests in work at once; beyond it new ones get 503
   int streams = 32;          // of these, long-lived answers (events, logs, replicas); beyond it 503
   int uploads = 16;          // of these, requests that took a thread before their body was here; beyond it 503
-  // Of these, answers over large_bytes or of unknown length: beyond it 503. A smaller answer takes a place only when its
-  // client leaves the socket's buffer full, and is cut where there is none. A quarter is kept for operators' answers
-  // (bundle files that replicas fetch).
-  int downloads = 8;
+  // Of these, answers over large_bytes or of unknown length: beyond it 503. A smaller answer takes a place only when
+  // its client leaves the socket's buffer full, and is cut where there is none.
+  int downloads = 16;
   size_t large_bytes = 512 * 1024;
   int thread_idle_ms = 5'000;         // a pool thread without work ends after this
   size_t head_bytes = 16 * 1024;      // request line and headers

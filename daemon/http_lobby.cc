@@ -203,8 +203,9 @@ bool HttpLobby::HandOver(Guest& guest) {
 
 // The client will send no more, but may still read: who closes only its sending side learns what was wrong.
 bool HttpLobby::RefuseCut(Guest& guest) {
-  return Refuse(guest, 400, guest.head_seen ? "The request's body ended early: it has fewer bytes than Content-Length."
-                                            : "The request ended before its headers did.");
+  return Refuse(guest, 400,
+                guest.head_seen ? "The request's body ended early: it has fewer bytes than Content-Length."
+                                : "The request ended before its headers did.");
 }
 
 bool HttpLobby::Refuse(Guest& guest, int status, const char* detail) {

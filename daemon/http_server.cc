@@ -112,8 +112,7 @@ std::string HttpServer::address() const {
 }
 
 HttpServer::Load HttpServer::load() const {
-  return {pool_->threads(), pool_->busy(),      streams_.taken(), uploads_.taken(),
-          downloads_.taken(), lobby_->counts()};
+  return {pool_->threads(), pool_->busy(), streams_.taken(), uploads_.taken(), downloads_.taken(), lobby_->counts()};
 }
 
 const char* HttpServer::Take(std::unique_ptr<Connection>& connection) {

@@ -118,8 +118,8 @@ class HttpSlowClientsTest : public ::testing::Test {
 TEST_F(HttpSlowClientsTest, AnswersWhileMoreUploadsTrickleInThanItHasThreads) {
   Start();
   std::vector<RawClient> slow;
-  for (int i = 0; i < 70; ++i) slow.push_back(Begin("/upload", 1'000'000));
-  ASSERT_TRUE(Eventually([&] { return server_->load().lobby.shed == 54; }));
+  for (int i = 0; i < 100; ++i) slow.push_back(Begin("/upload", 1'000'000));
+  ASSERT_TRUE(Eventually([&] { return server_->load().lobby.shed == 84; }));
   EXPECT_EQ(server_->load().uploads, 16);
   EXPECT_EQ(Get("/quick").status, 200);
   EXPECT_EQ(Ask(port(), RequestText("POST", "/plain", "", "small")).body, "5");
