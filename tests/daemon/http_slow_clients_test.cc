@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -308,39 +309,46 @@ class Trickle final : public Clock {
   Trickle(int fd, size_t bytes_per_second) : fd_(fd), piece_(bytes_per_second), thread_([this] { Read(); }) {}
   // How much it got in all. The other end must be closed.
   size_t Finish() {
-    over_ = true;
+    {
+      std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
     thread_.join();
     return taken_;
   }
   std::int64_t WallUs() const override { return MonotonicUs(); }
   std::int64_t MonotonicUs() const override {
     std::lock_guard lock(mutex_);
-    waited_for_ = !waited_for_;
+    ++looks_;
+    changed_.notify_all();
     return now_us_;
   }
 
  private:
+  // Each time it is waited for it takes all there is, which is a few KB, and so ends the wait.
   void Read() {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      if (waited_for_ || over_) {
-        const ssize_t got = recv(fd_, piece_.data(), piece_.size(), MSG_DONTWAIT);
-        if (got == 0) return;
-        if (got > 0) now_us_ += 1'000'000;
-        taken_ += static_cast<size_t>(std::max<ssize_t>(got, 0));
+    std::unique_lock lock(mutex_);
+    for (int seen = 0;;) {
+      changed_.wait(lock, [&] { return (looks_ % 2 == 1 && looks_ != seen) || over_; });
+      seen = looks_;
+      ssize_t got = 0;
+      while ((got = recv(fd_, piece_.data(), piece_.size(), MSG_DONTWAIT)) > 0) {
+        now_us_ += 1'000'000;
+        taken_ += static_cast<size_t>(got);
       }
-      lock.unlock();
-      std::this_thread::yield();
+      if (got == 0) return;
     }
   }
 
   const int fd_;
   mutable std::mutex mutex_;
-  mutable bool waited_for_ = false;
+  mutable std::condition_variable changed_;
+  mutable int looks_ = 0;  // at the time; odd while the connection waits
   std::vector<char> piece_;
   std::int64_t now_us_ = 1;
   size_t taken_ = 0;
-  std::atomic<bool> over_{false};
+  bool over_ = false;
   std::thread thread_;
 };
 
