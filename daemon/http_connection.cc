@@ -15,6 +15,9 @@ namespace {
 
 constexpr size_t kReceiveBytes = 64 * 1024;
 constexpr size_t kMaxChunkLine = 1024;
+// A socket says that it can be written to only when a third of its buffer is free, which a slow client may take long to
+// bring about; it takes bytes before. So it is tried this often.
+constexpr std::int64_t kTryAgainUs = 1'000'000;
 
 int WaitMs(std::int64_t until_us, std::int64_t now_us) {
   return static_cast<int>(std::clamp<std::int64_t>((until_us - now_us + 999) / 1000, 0, 60'000));
@@ -25,10 +28,19 @@ std::unexpected<Error> TooSlow() {
               "Send it faster; the limits are in the documentation of the API");
 }
 
+std::unexpected<Error> EndedEarly() {
+  return Fail(ErrorCode::kInvalid, "read the request body", "", "it ended early: the client sent no more",
+              "Send as many bytes as the headers say, or end the last chunk");
+}
+
 }  // namespace
 
 Connection::Connection(int fd, std::string peer, const HttpLimits& limits, const Clock& clock)
-    : fd_(fd), peer_(std::move(peer)), limits_(limits), clock_(clock) {}
+    : fd_(fd),
+      peer_(std::move(peer)),
+      limits_(limits),
+      clock_(clock),
+      write_pace_(limits.write_window_ms, limits.write_rate_bytes) {}
 
 Connection::~Connection() { close(fd_); }
 
@@ -41,6 +53,7 @@ bool Connection::Fill(size_t most) {
     buffer_.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got > 0) continue;
     if (got < 0 && errno == EINTR) continue;
+    ended_ = got == 0;
     return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
   return true;
@@ -59,6 +72,23 @@ const RequestHead& Connection::Inspect() {
   return head_;
 }
 
+bool Connection::HoldsBody() const {
+  return !head_.chunked && held().size() >= head_.bytes + head_.content_length.value_or(0);
+}
+
+void Connection::BeginRequest(HttpSlots::Place place, HttpSlots& downloads) {
+  place_ = std::move(place);
+  downloads_ = &downloads;
+  write_pace_ = Pace(limits_.write_window_ms, limits_.write_rate_bytes);
+}
+
+void Connection::ExpectStream() { write_pace_ = Pace(limits_.write_stall_ms, 1); }
+
+void Connection::EndRequest() {
+  place_ = nullptr;
+  downloads_ = nullptr;
+}
+
 Status Connection::Wait(std::int64_t deadline_us) {
   const size_t before = held().size();
   for (;;) {
@@ -69,25 +99,34 @@ Status Connection::Wait(std::int64_t deadline_us) {
     if (ready == 0) continue;
     const bool open = Fill(before + kReceiveBytes);
     if (held().size() > before) return {};
-    if (!open) return Fail(ErrorCode::kUnavailable, "read the request", "", "the client closed the connection");
+    if (open) continue;
+    if (ended_) return EndedEarly();
+    return Fail(ErrorCode::kUnavailable, "read the request body", "", "the connection broke");
   }
 }
 
 bool Connection::Write(std::string_view bytes) {
-  std::int64_t stalled_at = clock_.MonotonicUs() + limits_.write_stall_ms * 1000LL;
   while (!bytes.empty()) {
     const ssize_t sent = send(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent > 0) {
       bytes.remove_prefix(static_cast<size_t>(sent));
-      stalled_at = clock_.MonotonicUs() + limits_.write_stall_ms * 1000LL;
-      continue;
+      write_pace_.Moved(sent);
+    } else if (errno != EINTR) {
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+      if (!AwaitRoom()) return false;
     }
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return false;
-    const std::int64_t now = clock_.MonotonicUs();
-    if (now >= stalled_at) return false;
-    pollfd waiting{fd_, POLLOUT, 0};
-    poll(&waiting, 1, WaitMs(stalled_at, now));
   }
+  return true;
+}
+
+// Waits a while for the peer to take what the socket holds; false when it must not wait.
+bool Connection::AwaitRoom() {
+  if (!place_ && downloads_) place_ = downloads_->Take(downloads_->limit() / 4);
+  const std::int64_t began_us = clock_.MonotonicUs();
+  if (!place_ || write_pace_.patience_us() <= 0) return false;
+  pollfd waiting{fd_, POLLOUT, 0};
+  poll(&waiting, 1, WaitMs(began_us + std::min(write_pace_.patience_us(), kTryAgainUs), began_us));
+  write_pace_.Waited(clock_.MonotonicUs() - began_us);
   return true;
 }
 
@@ -112,7 +151,7 @@ class ConnectionBody final : public BodySource {
         left_(head.chunked ? 0 : head.content_length.value_or(0)),
         limit_(limit_bytes),
         deadline_us_(deadline_us),
-        patience_us_(connection.limits().rate_window_ms * 1000LL),
+        pace_(connection.limits().rate_window_ms, connection.limits().rate_bytes),
         at_end_(!head.has_body()) {}
 
   Result<size_t> Read(char* into, size_t size) override {
@@ -137,20 +176,14 @@ class ConnectionBody final : public BodySource {
                 "it is over the limit of " + std::to_string(limit_) + " bytes", "Send less at once");
   }
 
-  // Waits for more bytes, but never past the deadline nor below the least rate. Only time spent waiting counts, so that
-  // a busy server never blames the client.
+  // Waits for more bytes, but never past the deadline nor below the least rate.
   Status Receive() {
-    const HttpLimits& limits = connection_.limits();
     const size_t before = connection_.held().size();
     const std::int64_t began_us = connection_.clock().MonotonicUs();
-    RATCHET_TRY(connection_.Wait(std::min(deadline_us_, began_us + patience_us_)));
-    window_bytes_ += static_cast<std::int64_t>(connection_.held().size() - before);
-    patience_us_ -= connection_.clock().MonotonicUs() - began_us;
-    if (window_bytes_ >= limits.rate_bytes) {
-      patience_us_ = limits.rate_window_ms * 1000LL;
-      window_bytes_ = 0;
-    }
-    return patience_us_ > 0 ? Status() : TooSlow();
+    RATCHET_TRY(connection_.Wait(std::min(deadline_us_, began_us + pace_.patience_us())));
+    pace_.Waited(connection_.clock().MonotonicUs() - began_us);
+    pace_.Moved(static_cast<std::int64_t>(connection_.held().size() - before));
+    return pace_.patience_us() > 0 ? Status() : TooSlow();
   }
 
   Result<std::string> Line() {
@@ -198,8 +231,7 @@ class ConnectionBody final : public BodySource {
   const std::uint64_t limit_;
   std::uint64_t total_ = 0;
   const std::int64_t deadline_us_;
-  std::int64_t patience_us_;  // waiting time left to bring the least bytes of a window
-  std::int64_t window_bytes_ = 0;
+  Pace pace_;
   bool at_end_;
   bool first_ = true;
 };

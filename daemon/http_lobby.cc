@@ -165,7 +165,8 @@ bool HttpLobby::Attend(Guest& guest, bool readable) {
     const bool open = guest.connection->Fill(limits_.head_bytes + limits_.gathered_bytes);
     if (guest.connection->held().empty() && !open) return false;
     if (!AttendReading(guest)) return false;
-    if (!open) return false;  // the request will never be complete
+    if (!open && guest.stage == Stage::kReading) return RefuseCut(guest);
+    if (!open) return false;
   }
   return clock_.MonotonicUs() < guest.deadline_us || Expire(guest);
 }
@@ -187,17 +188,24 @@ bool HttpLobby::AttendReading(Guest& guest) {
   guest.head_seen = true;
   const bool gather =
       !head.chunked && !head.expects_continue && head.content_length.value_or(0) <= limits_.gathered_bytes;
-  const bool gathered = guest.connection->held().size() >= head.bytes + head.content_length.value_or(0);
-  return gather && !gathered ? true : HandOver(guest);
+  return gather && !guest.connection->HoldsBody() ? true : HandOver(guest);
 }
 
 bool HttpLobby::HandOver(Guest& guest) {
-  if (serve_(guest.connection)) return false;
+  const char* refusal = serve_(guest.connection);
+  if (!refusal) return false;
   {
     std::lock_guard lock(mutex_);
     ++counts_.shed;
   }
-  return Refuse(guest, 503, "All of the server's threads are busy. Try again in a second.");
+  return Refuse(guest, 503, refusal);
+}
+
+// The client will send no more, but may still read: who closes only its sending side learns what was wrong.
+bool HttpLobby::RefuseCut(Guest& guest) {
+  return Refuse(guest, 400,
+                guest.head_seen ? "The request's body ended early: it has fewer bytes than Content-Length."
+                                : "The request ended before its headers did.");
 }
 
 bool HttpLobby::Refuse(Guest& guest, int status, const char* detail) {

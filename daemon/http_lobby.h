@@ -22,9 +22,9 @@ namespace ratchet::daemon {
 // silent costs a socket, never a thread.
 class HttpLobby {
  public:
-  // Takes over a connection whose next request can be served. Called on the lobby's thread, must return at once; false
-  // (connection untouched) sheds the request with 503.
-  using Serve = std::function<bool(std::unique_ptr<Connection>&)>;
+  // Takes over a connection whose next request can be served. Called on the lobby's thread, must return at once. Else
+  // (connection untouched) says why, and the request is shed with 503.
+  using Serve = std::function<const char*(std::unique_ptr<Connection>&)>;  // null = taken over
 
   // Takes over a listening socket.
   HttpLobby(int listener, const HttpLimits& limits, const Clock& clock, Serve serve);
@@ -61,6 +61,7 @@ class HttpLobby {
   bool Attend(Guest& guest, bool readable);
   bool AttendReading(Guest& guest);
   bool HandOver(Guest& guest);
+  bool RefuseCut(Guest& guest);
   bool Refuse(Guest& guest, int status, const char* detail);
   bool Expire(Guest& guest);
   Guest Welcome(std::unique_ptr<Connection> connection, Stage stage) const;

@@ -73,7 +73,7 @@ void FillAnswer(Response answer, httplib::Response& out) {
     if (!answer.content_type.empty() && answer.status != 204) out.set_content(answer.body, answer.content_type.c_str());
     return;
   }
-  auto provide = [stream = std::move(answer.stream), keep = std::move(answer.keep)](httplib::DataSink& sink) {
+  auto provide = [stream = std::move(answer.stream)](httplib::DataSink& sink) {
     return stream([&sink](std::string_view bytes) { return bytes.empty() || sink.write(bytes.data(), bytes.size()); });
   };
   if (answer.stream_bytes) {

@@ -31,36 +31,35 @@ Result<std::string> ReadAll(BodySource& body, std::uint64_t expected) {
   }
 }
 
-// Remembers whether the body was read to its end.
+// Remembers whether the body was read to its end, and gives the upload's place back there: what follows waits for the
+// client no more.
 class WatchedBody final : public BodySource {
  public:
-  WatchedBody(BodySource& body, bool& left) : body_(body), left_(left) {}
+  WatchedBody(BodySource& body, Arrival& arrival) : body_(body), arrival_(arrival) {}
   Result<size_t> Read(char* into, size_t size) override {
     Result<size_t> got = body_.Read(into, size);
-    if (got && *got == 0 && size > 0) left_ = false;
+    if (!got || *got > 0 || size == 0) return got;
+    arrival_.body_left = false;
+    arrival_.connection.Hold(nullptr);
     return got;
   }
 
  private:
   BodySource& body_;
-  bool& left_;
+  Arrival& arrival_;
 };
 
-// One of the allowed long-lived answers; gives its place back when the answer is over.
-class StreamSlot {
- public:
-  static std::shared_ptr<StreamSlot> Take(std::shared_ptr<std::atomic<int>> open, int limit) {
-    auto slot = std::make_shared<StreamSlot>(open);
-    return open->load() > limit ? nullptr : slot;
-  }
-  explicit StreamSlot(std::shared_ptr<std::atomic<int>> open) : open_(std::move(open)) { ++*open_; }
-  ~StreamSlot() { --*open_; }
-  StreamSlot(const StreamSlot&) = delete;
-  StreamSlot& operator=(const StreamSlot&) = delete;
+// Whether an answer may keep its thread for as long as the client takes to read it.
+bool IsLarge(const Response& response, size_t large_bytes) {
+  if (!response.stream) return response.body.size() > large_bytes;
+  return !response.stream_bytes || *response.stream_bytes > large_bytes;
+}
 
- private:
-  const std::shared_ptr<std::atomic<int>> open_;
-};
+// A quarter of the places is left to operators, so that no number of open pages keeps a rollback from reaching the
+// replicas.
+HttpSlots::Place TakeAs(Role role, HttpSlots& slots) {
+  return slots.Take(role == Role::kViewer ? slots.limit() / 4 : 0);
+}
 
 bool IsRequestId(const std::string& text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -89,7 +88,10 @@ HttpServer::HttpServer(HttpOptions options, std::vector<Route> routes, const Clo
       router_(std::move(routes)),
       doorkeeper_{options_.host},
       clock_(clock),
-      protocol_([this](Arrival& arrival) { return Answer(arrival); }) {}
+      protocol_([this](Arrival& arrival) { return Answer(arrival); }),
+      streams_(options_.limits.streams),
+      uploads_(options_.limits.uploads),
+      downloads_(options_.limits.downloads) {}
 
 HttpServer::~HttpServer() {
   {
@@ -110,20 +112,31 @@ std::string HttpServer::address() const {
 }
 
 HttpServer::Load HttpServer::load() const {
-  return {pool_->threads(), pool_->busy(), streams_->load(), lobby_->counts()};
+  return {pool_->threads(), pool_->busy(), streams_.taken(), uploads_.taken(), downloads_.taken(), lobby_->counts()};
 }
 
-bool HttpServer::Take(std::unique_ptr<Connection>& connection) {
-  Connection* taken = connection.get();
+const char* HttpServer::Take(std::unique_ptr<Connection>& connection) {
+  HttpSlots::Place place;
+  if (!connection->HoldsBody()) {
+    place = uploads_.Take();
+    if (!place) return "As many uploads as are allowed come in at this time. Try again in a second.";
+  }
+  connection->BeginRequest(std::move(place), downloads_);
+  if (Submit(connection.get())) {
+    [[maybe_unused]] Connection* released = connection.release();  // the job owns it
+    return nullptr;
+  }
+  connection->EndRequest();
+  return "All of the server's threads are busy. Try again in a second.";
+}
+
+bool HttpServer::Submit(Connection* taken) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
     in_work_.push_back(taken);
   }
-  if (pool_->TrySubmit([this, taken] { Serve(std::unique_ptr<Connection>(taken)); })) {
-    [[maybe_unused]] Connection* released = connection.release();  // the job owns it
-    return true;
-  }
+  if (pool_->TrySubmit([this, taken] { Serve(std::unique_ptr<Connection>(taken)); })) return true;
   std::lock_guard lock(mutex_);
   std::erase(in_work_, taken);
   return false;
@@ -133,6 +146,7 @@ void HttpServer::Serve(std::unique_ptr<Connection> connection) {
   const HttpLimits& limits = options_.limits;
   const bool keep_alive = ++connection->requests < limits.requests_per_connection && !stopping_ && !pool_->NearlyFull();
   const bool again = protocol_.ServeOne(*connection, keep_alive);
+  connection->EndRequest();
   std::lock_guard lock(mutex_);
   std::erase(in_work_, connection.get());
   if (again) {
@@ -214,31 +228,40 @@ Result<Response> HttpServer::RunRoute(Arrival& arrival, const Route& route) {
   const std::int64_t patience_us = whole ? options_.limits.plain_body_ms * 1000LL : std::int64_t{24} * 3600 * 1'000'000;
   const std::int64_t deadline_us = clock_.MonotonicUs() + patience_us;
   const auto body = MakeBodySource(arrival.connection, head, spec.body_limit, deadline_us);
-  WatchedBody watched(*body, arrival.body_left);
+  WatchedBody watched(*body, arrival);
   return CallHandler(arrival, route, watched);
 }
 
 Result<Response> HttpServer::CallHandler(Arrival& arrival, const Route& route, BodySource& body) {
   Request& request = arrival.request;
-  const Connection& connection = arrival.connection;
+  Connection& connection = arrival.connection;
   request.abandoned = [this, &connection] { return stopping_ || connection.PeerGone(); };
   if (route.spec.kind == RouteKind::kUpload) {
     request.source = &body;
   } else {
     RATCHET_ASSIGN(request.body, ReadAll(body, arrival.head.content_length.value_or(0)));
   }
-  std::shared_ptr<StreamSlot> slot;
   if (route.spec.kind == RouteKind::kStream) {
-    // A quarter is left to replicas, so that no number of open pages keeps a rollback from reaching them.
-    const int all = options_.limits.streams;
-    slot = StreamSlot::Take(streams_, route.spec.role == Role::kViewer ? all - all / 4 : all);
-    if (!slot)
+    HttpSlots::Place place = TakeAs(route.spec.role, streams_);
+    if (!place)
       return Fail(ErrorCode::kOverloaded, "open a stream", "", "as many as are allowed are open", "Try again later");
+    connection.Hold(std::move(place));
+    connection.ExpectStream();
   }
-  try {
-    Result<Response> response = route.handler(request);
-    if (response) response->keep = std::move(slot);
+  Result<Response> response = RunHandler(request, route);
+  if (!response || route.spec.kind == RouteKind::kStream || !IsLarge(*response, options_.limits.large_bytes))
     return response;
+  HttpSlots::Place place = TakeAs(route.spec.role, downloads_);
+  if (!place)
+    return Fail(ErrorCode::kOverloaded, "send a large answer", "", "as many as are allowed are being sent",
+                "Try again later");
+  connection.Hold(std::move(place));
+  return response;
+}
+
+Result<Response> HttpServer::RunHandler(const Request& request, const Route& route) const {
+  try {
+    return route.handler(request);
   } catch (const std::exception& failure) {  // a defect: handlers return errors. The daemon goes on, the log has it.
     return Fail(ErrorCode::kInternal, "answer", request.path.substr(0, 200), failure.what(), "Report this as a bug");
   }

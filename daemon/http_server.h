@@ -14,6 +14,7 @@
 #include "daemon/http_lobby.h"
 #include "daemon/http_pool.h"
 #include "daemon/http_protocol.h"
+#include "daemon/http_slots.h"
 #include "daemon/router.h"
 
 namespace ratchet::daemon {
@@ -47,7 +48,7 @@ class HttpServer {
   std::string address() const;  // "127.0.0.1:7300"
 
   struct Load {
-    int threads = 0, busy = 0, streams = 0;
+    int threads = 0, busy = 0, streams = 0, uploads = 0, downloads = 0;
     HttpLobby::Counts lobby;
   };
   Load load() const;
@@ -55,12 +56,14 @@ class HttpServer {
  private:
   HttpServer(HttpOptions options, std::vector<Route> routes, const Clock& clock);
 
-  bool Take(std::unique_ptr<Connection>& connection);
+  const char* Take(std::unique_ptr<Connection>& connection);
+  bool Submit(Connection* taken);
   void Serve(std::unique_ptr<Connection> connection);
   Response Answer(Arrival& arrival);
   Result<Response> Dispatch(Arrival& arrival, const char*& route);
   Result<Response> RunRoute(Arrival& arrival, const Route& route);
   Result<Response> CallHandler(Arrival& arrival, const Route& route, BodySource& body);
+  Result<Response> RunHandler(const Request& request, const Route& route) const;
   void SkipHeldBody(Arrival& arrival) const;
 
   HttpOptions options_;
@@ -69,7 +72,7 @@ class HttpServer {
   const Clock& clock_;
   const HttpProtocol protocol_;
   std::atomic<bool> stopping_{false};
-  std::shared_ptr<std::atomic<int>> streams_ = std::make_shared<std::atomic<int>>(0);
+  HttpSlots streams_, uploads_, downloads_;
   std::atomic<std::uint64_t> next_request_{1};
 
   std::mutex mutex_;

@@ -28,7 +28,7 @@ class BodySource {
  public:
   virtual ~BodySource() = default;
   // Up to `size` bytes into `into`; 0 = the end. kTooLarge over the route's limit, kTimeout when the client is too
-  // slow, kUnavailable when it went away, kInvalid for broken framing.
+  // slow, kUnavailable when the connection broke, kInvalid for broken framing and for a body that ended early.
   virtual Result<size_t> Read(char* into, size_t size) = 0;
 };
 
@@ -62,7 +62,6 @@ struct Response {
   // something is missing.
   std::function<bool(const Send&)> stream = {};
   std::optional<std::uint64_t> stream_bytes = {};  // its exact size, where known
-  std::shared_ptr<void> keep = {};                 // the server's own: released after the answer was sent
 };
 
 }  // namespace ratchet::daemon

@@ -157,6 +157,25 @@ TEST_F(ApiTest, PushesOnceForEachIdempotencyKey) {
   EXPECT_EQ(Ok("GET", "/api/v1/datasets/toys").at("latest_version"), 1);
 }
 
+TEST_F(ApiTest, AdoptsNothingOfAPushThatEndsEarly) {
+  for (const std::string& framing : {std::string("Content-Length: 900\r\n\r\na\n1\n"),
+                                     std::string("Content-Length: 90000\r\n\r\na\n1\n"),
+                                     std::string("Transfer-Encoding: chunked\r\n\r\n4\r\na\n1\n\r\n")}) {
+    RawClient client(server_->port());
+    client.Send("POST /api/v1/datasets/cut/versions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/csv\r\n" + framing);
+    client.FinishSending();
+    const auto answer = client.Read();
+    EXPECT_EQ(answer.status, 400) << framing;
+    EXPECT_THAT(answer.body, HasSubstr("ended early"));
+    EXPECT_EQ(Do("GET", "/api/v1/datasets/cut").status, 404);
+  }
+}
+
+TEST_F(ApiTest, NamesEachAllowedMethodOnce) {
+  EXPECT_EQ(Do("POST", "/healthz").headers.at("allow"), "GET, HEAD");
+  EXPECT_EQ(Do("DELETE", "/api/v1/datasets/toys/versions").headers.at("allow"), "GET, POST, HEAD");
+}
+
 TEST_F(ApiTest, KeepsEveryConcurrentPush) {
   PushToys();
   std::vector<std::thread> pushers;

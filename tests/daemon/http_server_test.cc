@@ -37,6 +37,7 @@ class HttpServerTest : public ::testing::Test {
   void Start(HttpLimits limits = {}) {
     std::vector<Route> routes = {
         {{"GET", "/echo/{name}", "echo", Role::kViewer, RouteKind::kPlain, 0, "", "q"}, Echo},
+        {{"GET", "/echo/self", "echoSelf", Role::kViewer, RouteKind::kPlain, 0, ""}, Echo},
         {{"POST", "/echo/{name}", "echoPost", Role::kViewer, RouteKind::kPlain, 1000, "text/plain"}, Echo},
         {{"POST", "/upload", "upload", Role::kOperator, RouteKind::kUpload, 1 << 20, ""}, CountUpload},
         {{"GET", "/wait", "wait", Role::kViewer, RouteKind::kPlain, 0, ""},
@@ -210,6 +211,9 @@ TEST_F(HttpServerTest, NamesTheAllowedMethodsOfAnAddress) {
   Start();
   EXPECT_EQ(Ask(port(), RequestText("DELETE", "/echo/a")).headers.at("allow"), "GET, POST, HEAD");
   EXPECT_EQ(Ask(port(), RequestText("OPTIONS", "/upload")).status, 204);
+  // Each once, where several routes fit.
+  EXPECT_EQ(Ask(port(), RequestText("DELETE", "/echo/self")).headers.at("allow"), "GET, POST, HEAD");
+  EXPECT_EQ(Ask(port(), RequestText("OPTIONS", "/echo/self")).headers.at("allow"), "GET, POST");
 }
 
 TEST_F(HttpServerTest, LetsItsOwnPagesChangeThings) {

@@ -42,7 +42,9 @@ bool RawClient::Send(std::string_view bytes) {
   return true;
 }
 
-bool RawClient::More() {
+void RawClient::FinishSending() { shutdown(fd_, SHUT_WR); }
+
+bool RawClient::ReadMore() {
   char buffer[64 * 1024];
   const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
   if (got > 0) held_.append(buffer, static_cast<size_t>(got));
@@ -51,7 +53,7 @@ bool RawClient::More() {
 
 bool RawClient::ReadUntil(std::string_view text) {
   while (held_.find(text) == std::string::npos) {
-    if (!More()) return false;
+    if (!ReadMore()) return false;
   }
   return true;
 }
@@ -82,7 +84,7 @@ RawClient::Answer RawClient::Read(bool head_only) {
     return answer;
   }
   const size_t size = answer.headers.count("content-length") ? std::stoul(answer.headers["content-length"]) : 0;
-  while (held_.size() < size && More()) {
+  while (held_.size() < size && ReadMore()) {
   }
   answer.body = held_.substr(0, size);
   held_.erase(0, size);

@@ -16,6 +16,8 @@ class RawClient {
   RawClient& operator=(const RawClient&) = delete;
 
   bool Send(std::string_view bytes);
+  // Says to the server that nothing more comes; what it answers can still be read.
+  void FinishSending();
   struct Answer {
     int status = 0;                              // 0: the server closed without one
     std::map<std::string, std::string> headers;  // names in lower case
@@ -25,12 +27,13 @@ class RawClient {
   Answer Read(bool head_only = false);
   // Reads until the text appears; false when the connection ended or time ran out first.
   bool ReadUntil(std::string_view text);
+  // Adds what comes next to held(); false when the connection ended or time ran out.
+  bool ReadMore();
   // True when the server closes the connection, having sent nothing more.
   bool ReadsEnd();
   const std::string& held() const { return held_; }
 
  private:
-  bool More();
   int fd_;
   std::string held_;
 };
