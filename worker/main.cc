@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/fork_server.h"
+#include "worker/help.h"
 #include "worker/process_record.h"
 #include "worker/step_code.h"
 #include "worker/step_process.h"
@@ -132,20 +133,26 @@ int Run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Runs the steps of Ratchet's pipelines. ratchetd starts it; by hand it lists recipes and runs one step.",
-               "ratchet-worker");
+  CLI::App app(kDescription, "ratchet-worker");
+  app.footer(kFooter);
   app.set_version_flag("--version", RATCHET_VERSION);
-  app.add_option("--plugins", options.plugins, "Folder of libratchet_plugin_*.so (default: beside the program)");
-  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
+  app.add_option("--plugins", options.plugins, "Folder of libratchet_plugin_*.so (default: beside the program)")
+      ->type_name("DIR");
+  app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
+      ->type_name("LEVEL")
+      ->capture_default_str();
   app.add_option("--sandbox", options.sandbox, "What keeps steps from the data directory")
+      ->type_name("MEANS")
       ->check(CLI::IsMember({"auto", "landlock", "mount", "none"}))
       ->capture_default_str();
   auto* control = app.add_option("--control-fd", options.control_fd, "Serve as fork server on this socket")
+                      ->type_name("N")
                       ->check(CLI::NonNegativeNumber);
   app.add_option("--role", options.role, "What to serve: steps that are commands, which needs no LibTorch, or all")
+      ->type_name("ROLE")
       ->check(CLI::IsMember({"commands", "recipes"}))
       ->capture_default_str();
-  auto* run_step = app.add_option("--run-step", options.run_step, "Run the step of this folder in this process");
+  auto* run_step = app.add_option("--run-step", options.run_step, "Run the step of this folder in this process")->type_name("FOLDER");
   auto* list = app.add_flag("--list-recipes", options.list_recipes, "Print what the plugins can train, as JSON");
   control->excludes(run_step)->excludes(list);
   run_step->excludes(list);
