@@ -8,12 +8,20 @@ build_packages="build-essential cmake ninja-build ccache mold pkg-config git ca-
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3-torch python3-numpy python3-pytest python3-yaml
   python3-jsonschema chromium procps mount"
 
-# Debian 12's default Boost is 1.74; the 1.81 beside it is what the house is built with.
+# Debian 12's default Boost is 1.74, which is too old; the 1.81 beside it is what the house is built with.
 boost_package() {
-  if apt-cache policy libboost1.81-dev | grep -q 'Candidate: [0-9]'; then echo libboost1.81-dev; else echo libboost-dev; fi
+  case "$(apt-cache policy libboost1.81-dev 2>/dev/null)" in
+    *"Candidate: "[0-9]*) echo libboost1.81-dev ;;
+    *) echo libboost-dev ;;
+  esac
+}
+has_boost() {
+  is_installed libboost1.81-dev && return 0
+  is_installed libboost-dev && dpkg --compare-versions "$(dpkg-query -W -f '${Version}' libboost-dev)" ge 1.81
 }
 
-is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+# No pipe into grep -q: it ends early, the writer dies of SIGPIPE, and under pipefail what is there seems not to be.
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 # install_packages NAME…: installs what is missing and says so first; uses sudo where not root.
 install_packages() {
@@ -24,7 +32,7 @@ install_packages() {
   command -v npm >/dev/null || missing="$missing npm"
   # Either Boost will do; which one the distribution has is known only after its lists are there.
   local boost=""
-  is_installed libboost1.81-dev || is_installed libboost-dev || boost=yes
+  has_boost || boost=yes
   [ -z "$missing$boost" ] && return 0
   local sudo=""
   [ "$(id -u)" = 0 ] || sudo=sudo

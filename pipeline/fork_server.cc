@@ -36,6 +36,7 @@ bool IsReadable(int fd) {
 
 ForkServer::ForkServer(ForkServerOptions options, const Clock& clock)
     : clock_(clock),
+      answer_time_us_(options.answer_time_us),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   Watch(epoll_, timer_);
@@ -121,6 +122,10 @@ void ForkServer::Follow(Known& step, int pidfd) {
   if (step.order) Terminate(step);
 }
 
+bool ForkServer::IsUnanswered(const Known& step) {
+  return step.asked_us > 0 && step.pidfd < 0 && step.status.kind == StepStatus::Kind::kRunning;
+}
+
 bool ForkServer::HasEnded(const Known& step) const { return step.pidfd >= 0 && IsReadable(step.pidfd); }
 
 bool ForkServer::PumpSteps() {
@@ -131,6 +136,10 @@ bool ForkServer::PumpSteps() {
       changed = true;
       End(step);
       if (step.status.kind != StepStatus::Kind::kExited) lost.push_back(id);
+    } else if (IsUnanswered(step) && clock_.MonotonicUs() >= step.asked_us + answer_time_us_) {
+      spdlog::error("ratchet-worker does not answer that it started {}; it is killed and started anew", id);
+      step.asked_us = 0;  // said once; when its death is heard of, the folder tells what became of the step
+      worker(step.ref.host).Kill();
     } else if (step.pidfd >= 0 && step.order && !step.forced && clock_.MonotonicUs() >= step.kill_by_us) {
       Force(step);
     }
@@ -169,7 +178,8 @@ void ForkServer::Drop(const std::string& id) {
 Status ForkServer::Start(const StepRef& step) {
   RATCHET_TRY(worker(step.host).Send({{"op", "start"}, {"id", step.id}, {"folder", step.folder}}));
   Drop(step.id);
-  steps_[step.id] = {.ref = step, .status = {.kind = StepStatus::Kind::kRunning}};
+  steps_[step.id] = {.ref = step, .status = {.kind = StepStatus::Kind::kRunning}, .asked_us = clock_.MonotonicUs()};
+  ArmTimer();
   return {};
 }
 
@@ -271,8 +281,10 @@ void ForkServer::ArmTimer() {
   const auto at = [&](std::int64_t time_us) { next = std::min(next.value_or(time_us), time_us); };
   for (const auto& worker : workers_)
     if (const auto launch = worker->next_launch_us()) at(*launch);
-  for (const auto& [id, step] : steps_)
+  for (const auto& [id, step] : steps_) {
     if (step.pidfd >= 0 && step.order && !step.forced) at(step.kill_by_us);
+    if (IsUnanswered(step)) at(step.asked_us + answer_time_us_);
+  }
   const std::int64_t wait_us = next ? std::max<std::int64_t>(*next - clock_.MonotonicUs(), 1000) : 0;
   const itimerspec timer{{0, 0}, {wait_us / 1'000'000, wait_us % 1'000'000 * 1000}};
   timerfd_settime(timer_, 0, &timer, nullptr);

@@ -20,6 +20,7 @@ struct ForkServerOptions {
   std::string log_path;           // where the one with the recipes writes what it has to say
   std::string commands_log_path;  // the one for commands; empty = log_path + ".commands"
   std::string log_level = "info";
+  std::int64_t answer_time_us = 15'000'000;  // for a worker to answer a start, before it is taken for hung and killed
 };
 
 // Runs steps by two `ratchet-worker` processes, one for each StepHost (docs/formats.md, "Fork server"), and watches
@@ -59,7 +60,8 @@ class ForkServer final : public Executor {
   struct Known {
     StepRef ref;
     StepStatus status;
-    int pidfd = -1;  // of the supervisor; -1: not heard of yet, or ended
+    std::int64_t asked_us = 0;  // monotonic; when the worker was asked to start it
+    int pidfd = -1;             // of the supervisor; -1: not heard of yet, or ended
     std::optional<KillOrder> order;
     std::int64_t kill_by_us = 0;  // monotonic; then SIGTERM has had its time
     bool forced = false;          // SIGKILL has been sent
@@ -71,6 +73,7 @@ class ForkServer final : public Executor {
   bool PumpSteps();
   bool Hear(WorkerProcess::Heard heard);
   void Follow(Known& step, int pidfd);
+  static bool IsUnanswered(const Known& step);
   bool HasEnded(const Known& step) const;
   void End(Known& step);
   void Drop(const std::string& id);
@@ -80,6 +83,7 @@ class ForkServer final : public Executor {
   void ArmTimer();
 
   const Clock& clock_;
+  const std::int64_t answer_time_us_;
   int epoll_ = -1, timer_ = -1;
   std::array<std::unique_ptr<WorkerProcess>, 2> workers_;  // commands, recipes
   std::map<std::string, Known> steps_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/names.h"
 #include "pipeline/orchestrator_run.h"
 #include "pipeline/step_cache.h"
 #include "registry/datasets.h"
@@ -220,7 +221,12 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
     StepExit lost{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
     taken = EndAttemptWithError(at, attempt, AttemptState::kLost, lost);
   } else {
-    taken = EndAttemptWithError(at, attempt, AttemptState::kFailed, status.exit);
+    // Nobody here has asked for its end: a ratchetd that was interrupted did, or it could not begin.
+    const bool lost = status.exit.error_class == "cancelled" || status.exit.error_class == "lost";
+    StepExit exit = status.exit;
+    if (lost) exit.error_class = "lost";
+    if (lost && exit.hint.empty()) exit.hint = "It is tried again";
+    taken = EndAttemptWithError(at, attempt, lost ? AttemptState::kLost : AttemptState::kFailed, exit);
   }
   if (!taken) return false;  // its end is still to be written down
   Leave(at, action.step, ref);
@@ -244,6 +250,7 @@ bool Orchestrator::Perform(Context& at, const StopAttempt& action) {
     StepExit exit = status.exit;
     exit.error_class = action.error_class;
     exit.message = action.message;
+    if (action.error_class == "timeout") exit.hint = "Raise run.deadline";  // a step's own time is its supervisor's to keep
     if (!EndAttemptWithError(at, attempt, AttemptState::kCancelled, exit)) return false;
     Status moved = store_.Write(
         [&](Db& db) { return registry::MoveStep(db, now_us_, at.run().id, attempt.step, StepState::kCancelled); });
@@ -279,7 +286,7 @@ bool Orchestrator::EndAttemptWithError(Context& at, const Attempt& attempt, Atte
     return registry::MoveStep(db, now_us_, at.run().id, attempt.step, StepState::kSkipped);
   });
   if (!ended) return Postpone(at.run(), ended.error());
-  spdlog::warn("run {}: {} attempt {} {}: {}", at.run().id, attempt.step, attempt.number, error_class, message);
+  spdlog::warn("run {}: {} attempt {} {}: {}", at.run().id, attempt.step, attempt.number, error_class, Quoted(message));
   return true;
 }
 

@@ -196,6 +196,10 @@ Status WorkerProcess::Send(const Json& packet) {
   return {};
 }
 
+void WorkerProcess::Kill() {
+  if (socket_ >= 0) kill(pid_, SIGKILL);
+}
+
 bool WorkerProcess::Ready() const {
   std::lock_guard lock(mutex_);
   return ready_ != nullptr;

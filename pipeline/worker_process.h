@@ -46,6 +46,8 @@ class WorkerProcess {
   // The next packet that is there; `ready` packets are kept. After kDeath the worker is buried.
   Heard Receive();
   Status Send(const nlohmann::json& packet);
+  // Kills the worker, which has not done what it was asked to; its death is heard of by Receive().
+  void Kill();
 
   // Any thread.
   bool Ready() const;

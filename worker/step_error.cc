@@ -28,6 +28,8 @@ std::string_view ErrorClassName(ErrorClass error_class) {
       return "cancelled";
     case ErrorClass::kPruned:
       return "pruned";
+    case ErrorClass::kLost:
+      return "lost";
     case ErrorClass::kInternal:
       return "internal";
   }
@@ -36,7 +38,7 @@ std::string_view ErrorClassName(ErrorClass error_class) {
 
 std::optional<ErrorClass> ParseErrorClass(std::string_view name) {
   for (const auto one : {ErrorClass::kUser, ErrorClass::kOutOfMemory, ErrorClass::kTimeout, ErrorClass::kDiskQuota,
-                         ErrorClass::kSignal, ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kInternal})
+                         ErrorClass::kSignal, ErrorClass::kCancelled, ErrorClass::kPruned, ErrorClass::kLost, ErrorClass::kInternal})
     if (ErrorClassName(one) == name) return one;
   return std::nullopt;
 }

@@ -12,7 +12,7 @@
 namespace ratchet::worker {
 
 // Who or what is at fault when a step fails; see docs/formats.md, "Step folder". Only kUser is never worth a retry.
-enum class ErrorClass { kUser, kOutOfMemory, kTimeout, kDiskQuota, kSignal, kCancelled, kPruned, kInternal };
+enum class ErrorClass { kUser, kOutOfMemory, kTimeout, kDiskQuota, kSignal, kCancelled, kPruned, kLost, kInternal };
 
 std::string_view ErrorClassName(ErrorClass error_class);  // "out_of_memory"
 std::optional<ErrorClass> ParseErrorClass(std::string_view name);

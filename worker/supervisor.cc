@@ -159,6 +159,8 @@ int Supervisor::Run(const std::optional<CgroupParent>& cgroups) {
   watch_ = std::make_unique<StepWatch>(spec_, clock_.MonotonicUs());
   auto launched = Open();
   if (launched) launched = Launch(cgroups);
+  if (!launched && launched.error().code == ErrorCode::kUnavailable)
+    return GiveUp(folder_, {ErrorClass::kLost, launched.error().Message(), "It is tried again"});
   if (!launched) return GiveUp(folder_, FromError(launched.error()));
   WaitForEnd();
   EndAll();
@@ -212,6 +214,8 @@ Status Supervisor::Launch(const std::optional<CgroupParent>& cgroups) {
   const ssize_t written = write(order_fd_, order.data(), order.size());
   const int why = errno;
   close(std::exchange(order_fd_, -1));
+  if (written < 0 && why == EPIPE)
+    return Fail(ErrorCode::kUnavailable, "start", folder_, "the process that was forked for it has ended");
   if (written != static_cast<ssize_t>(order.size())) return FailErrno("start", folder_, why);
   return {};
 }
@@ -330,6 +334,18 @@ void Supervisor::WriteCommandResult() {
 
 }  // namespace
 
+// The folder of the step to run; empty: there is to be none, or the child has ended before there was one.
+std::string AwaitOrder(int order_fd) {
+  sigset_t watched;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  const int signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  std::array<pollfd, 2> polled{{{order_fd, POLLIN, 0}, {signal_fd, POLLIN, 0}}};
+  while (poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) continue;
+  close(signal_fd);
+  return polled[0].revents != 0 ? ReadOrder(order_fd) : std::string();
+}
+
 int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent>& cgroups, int order_fd,
               const Clock& clock) {
   prctl(PR_SET_NAME, "ratchet-step");
@@ -339,7 +355,7 @@ int Supervise(const SupervisorOptions& options, const std::optional<CgroupParent
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const auto child = ForkChild(options);
   if (!child) spdlog::error("{}", child.error().Message());
-  const std::string folder = child ? ReadOrder(order_fd) : "";
+  const std::string folder = child ? AwaitOrder(order_fd) : "";
   if (folder.empty()) return 1;
   close(order_fd);
   return Supervisor(options, folder, clock, *child).Run(cgroups);

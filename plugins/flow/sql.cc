@@ -37,6 +37,24 @@ int AllowReading(void*, int action, const char*, const char* function, const cha
   }
 }
 
+// What time it is differs from run to run, while a result may be kept and given again: the clock that the query sees
+// fails, and remembers that it was asked.
+bool g_asked_the_time = false;
+
+const char* TimelessVfs() {
+  static sqlite3_vfs timeless = [] {
+    sqlite3_vfs copy = *sqlite3_vfs_find(nullptr);
+    copy.zName = "ratchet-timeless";
+    copy.xCurrentTimeInt64 = [](sqlite3_vfs*, sqlite3_int64*) {
+      g_asked_the_time = true;
+      return SQLITE_ERROR;
+    };
+    return copy;
+  }();
+  static const int registered = sqlite3_vfs_register(&timeless, 0);
+  return registered == SQLITE_OK ? timeless.zName : nullptr;
+}
+
 std::string Address(const std::string& path) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   std::string address = "file:";
@@ -61,7 +79,7 @@ Status Attach(sqlite3* database, const std::string& path, const std::string& sch
 
 Result<Database> OpenInputs(const sdk::StepContext& context, InputSchemas& inputs) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(":memory:", &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, nullptr);
+  const int code = sqlite3_open_v2(":memory:", &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, TimelessVfs());
   Database database(raw);
   if (code != SQLITE_OK) return Fail(ErrorCode::kInternal, "open", "SQLite", sqlite3_errstr(code));
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
@@ -87,6 +105,7 @@ Result<nlohmann::json> Sql::Run(const sdk::StepContext& context) const {
     return Fail(ErrorCode::kInvalid, "run", info_.name, "it makes just one output", "Name one output: [joined.pack].");
   const auto text = context.params.at("query").get<std::string>();
   InputSchemas inputs;
+  g_asked_the_time = false;
   RATCHET_ASSIGN(const auto database, OpenInputs(context, inputs));
   sqlite3_stmt* raw = nullptr;
   const char* rest = nullptr;
@@ -98,10 +117,15 @@ Result<nlohmann::json> Sql::Run(const sdk::StepContext& context) const {
   if (std::string_view(rest).find_first_not_of(" \t\r\n;") != std::string_view::npos)
     return Fail(ErrorCode::kInvalid, "run", info_.name, "params.query holds more than one statement",
                 "Write one SELECT; WITH gives names to parts of it.");
-  RATCHET_ASSIGN(const auto schema, ResultSchema(database.get(), raw, inputs));
-  RATCHET_ASSIGN(const auto rows,
-                 WriteResultPack(database.get(), raw, schema, context.out_folder + "/" + context.outputs[0]));
-  return nlohmann::json{{"rows", rows}};
+  const auto schema = ResultSchema(database.get(), raw, inputs);
+  Result<std::int64_t> rows = 0;
+  if (schema) rows = WriteResultPack(database.get(), raw, *schema, context.out_folder + "/" + context.outputs[0]);
+  if (g_asked_the_time)  // says more than what came of its having no answer
+    return Fail(ErrorCode::kInvalid, "run", info_.name, "the query asks what time it is, which no second run answers alike",
+                "Give the time as a literal, or keep it as a column of the data.");
+  if (!schema) return std::unexpected(schema.error());
+  if (!rows) return std::unexpected(rows.error());
+  return nlohmann::json{{"rows", *rows}};
 }
 
 }  // namespace ratchet::flow

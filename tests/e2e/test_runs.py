@@ -3,6 +3,7 @@ and its log is followed. The steps are those of the real worker, the tables smal
 
 import itertools
 import os
+import signal
 import statistics
 import subprocess
 import threading
@@ -162,6 +163,23 @@ def test_cancel_ends_processes_that_left_the_session(ratchet):
     # Its place is free again.
     ratchet.apply("churn", CHURN_SPEC)
     assert ratchet.run("churn")["outcome"] == "promoted"
+
+
+def test_steps_that_an_interrupt_ended_run_again(ratchet):
+    ratchet.apply("interrupted", with_steps("a: {command: [sh, -c, 'sleep 1000'], cache: false}")
+                  .replace("model: churn", "model: interrupted"))
+    ratchet.push_csv("customers", churn_csv(200))
+    run = ratchet.start_run("interrupted")
+    wait_until(lambda: steps_of(ratchet.get(f"/api/v1/runs/{run}"))["a"]["state"] == "running", "the step runs")
+    ratchet.kill(signal.SIGINT)
+    ratchet.start()
+    def second():
+        attempts = steps_of(ratchet.get(f"/api/v1/runs/{run}"))["a"]["attempts"]
+        return attempts if len(attempts) == 2 else None
+    attempts = wait_until(second, "the step is tried again")
+    assert attempts[0]["state"] == "lost" and "interrupted" in attempts[0]["error"]["message"]
+    ratchet.cli("run", "cancel", run)
+    ratchet.wait_for_run(run)
 
 
 def test_retry_goes_on_from_the_first_step_that_did_not_succeed(ratchet, tmp_path):

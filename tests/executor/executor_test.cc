@@ -172,6 +172,32 @@ TEST_F(Executor, DoesWithoutASupervisorThatDiedBeforeItHadAStep) {
   EXPECT_TRUE(Until([&] { return !Runs(spares[1]); })) << "it dies with its supervisor";
 }
 
+TEST_F(Executor, DoesWithoutAProcessThatDiedBeforeItHadAStep) {
+  const pid_t worker = server_->pid(StepHost::kCommands);
+  ASSERT_TRUE(Until([&] { return Family(worker).size() == 2; }));
+  const auto spares = Family(worker);
+  kill(spares[1], SIGKILL);
+  ASSERT_TRUE(Until([&] { return !Runs(spares[0]); })) << "its supervisor ends as well, and another pair is forked";
+  Start("exit 0\n");
+  ASSERT_TRUE(UntilExited());
+  EXPECT_EQ(server_->Poll(step_).exit.exit_code, 0);
+}
+
+TEST_F(Executor, KillsAWorkerThatDoesNotAnswer) {
+  server_ = std::make_unique<pipeline::ForkServer>(
+      pipeline::ForkServerOptions{.program = RATCHET_WORKER, .plugins = RATCHET_PROBE_PLUGINS,
+                                  .log_path = folder_.root() + "/worker.log", .answer_time_us = 100'000},
+      clock_);
+  ASSERT_TRUE(Until([&] { return server_->Ready(StepHost::kCommands); }));
+  const pid_t worker = server_->pid(StepHost::kCommands);
+  kill(worker, SIGSTOP);
+  Start("exit 0\n");
+  ASSERT_TRUE(UntilExited());
+  EXPECT_EQ(server_->Poll(step_).kind, Kind::kUnknown) << "the step is lost, and may be tried again";
+  ASSERT_TRUE(Until([&] { return server_->Ready(StepHost::kCommands); }));
+  EXPECT_NE(server_->pid(StepHost::kCommands), worker);
+}
+
 TEST_F(Executor, LeavesNoSpareBehind) {
   const pid_t worker = server_->pid(StepHost::kCommands);
   ASSERT_TRUE(Until([&] { return Family(worker).size() == 2; }));

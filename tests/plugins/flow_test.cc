@@ -106,6 +106,19 @@ TEST_F(Flow, RefusesAllButReading) {
   }
 }
 
+TEST_F(Flow, DoesNotTellTheTime) {
+  AddParcels();
+  for (const char* query : {"SELECT current_timestamp AS t", "SELECT date('now') AS t", "SELECT unixepoch() AS t",
+                            "SELECT id, julianday('now') AS t FROM data_train.rows"}) {
+    const auto refused = Query(query);
+    ASSERT_FALSE(refused.has_value()) << query;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalid) << query;
+  }
+  std::filesystem::remove(folder_ + "/out/joined.pack");
+  const auto told = Query("SELECT id, date('2026-01-31', '+1 day') AS t FROM data_train.rows");
+  EXPECT_TRUE(told.has_value()) << told.error().Message();
+}
+
 TEST_F(Flow, TellsWhatIsWrongWithAQuery) {
   AddParcels();
   EXPECT_THAT(Query("SELECT prize FROM data_train.rows").error().Message(), HasSubstr("no such column: prize"));
