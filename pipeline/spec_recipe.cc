@@ -62,33 +62,85 @@ int LineOf(std::string_view text, const std::vector<std::string>& path) {
   return line;
 }
 
+using Path = std::vector<std::string>;
+
+Path Below(Path path, const std::string& key) {
+  path.push_back(key);
+  return path;
+}
+
+// What is checked against the workers' recipes, with the spec's text for the lines.
+struct Check {
+  const json& recipes;
+  std::string_view text;
+  Faults faults = {};
+
+  void Add(const Path& path, const std::string& fault) {
+    if (!fault.empty()) faults.Add(fmt::format("{}", fmt::join(path, ".")), LineOf(text, path), fault);
+  }
+  const json* Recipe(const WorkSpec& work, const Path& path, bool for_step);
+  void Param(const json& recipe, const Path& path, const std::string& name, const json& value);
+  void Params(const json& recipe, const WorkSpec& work, const Path& path);
+  void Space(const json& recipe, const Path& path, const std::string& name, const SearchSpace& space);
+};
+
+const json* Check::Recipe(const WorkSpec& work, const Path& path, bool for_step) {
+  json fitting = json::array();
+  for (const json& one : recipes)
+    if ((one.value("task", std::string()) == "step") == for_step) fitting.push_back(one);
+  if (FindNamed(fitting, *work.recipe) != nullptr) return FindNamed(recipes, *work.recipe);
+  const auto known = NamesOf(fitting);
+  const bool other = FindNamed(recipes, *work.recipe) != nullptr;
+  Add(Below(path, "recipe"), fmt::format("{} {}{} (there are: {})",
+                                         other ? (for_step ? "is for training:" : "is for steps before the training:") : "no plugin offers",
+                                         Quoted(*work.recipe), Suggestion(*work.recipe, known), fmt::join(known, ", ")));
+  return nullptr;
+}
+
+void Check::Param(const json& recipe, const Path& path, const std::string& name, const json& value) {
+  const json params = recipe.value("params", json::array());
+  if (const json* param = FindNamed(params, name)) return Add(path, FaultOf(*param, value));
+  Add(path, fmt::format("is not a parameter of {}{} (allowed: {})", recipe.value("name", ""), Suggestion(name, NamesOf(params)),
+                        fmt::join(NamesOf(params), ", ")));
+}
+
+void Check::Params(const json& recipe, const WorkSpec& work, const Path& path) {
+  for (const auto& [name, value] : work.params.items()) Param(recipe, Below(Below(path, "params"), name), name, value);
+}
+
+// Of a list every value, of a space its bounds.
+void Check::Space(const json& recipe, const Path& path, const std::string& name, const SearchSpace& space) {
+  if (space.kind == SearchSpace::Kind::kList) {
+    for (const json& value : space.list) Param(recipe, path, name, value);
+    return;
+  }
+  const bool whole = space.kind == SearchSpace::Kind::kInt || space.kind == SearchSpace::Kind::kLogInt;
+  for (const double bound : {space.low, space.high})
+    Param(recipe, path, name, whole ? json(static_cast<std::int64_t>(bound)) : json(bound));
+}
+
 }  // namespace
 
 Status CheckRecipe(const Spec& spec, const json& recipes, std::string_view text) {
-  if (!spec.train.recipe) return {};
-  Faults faults;
-  const json* recipe = FindNamed(recipes, *spec.train.recipe);
-  if (!recipe) {
-    std::vector<std::string> known = NamesOf(recipes);
-    faults.Add("train.recipe", LineOf(text, {"train", "recipe"}),
-               fmt::format("no plugin offers {}{} (there are: {})", Quoted(*spec.train.recipe),
-                           Suggestion(*spec.train.recipe, known), fmt::join(known, ", ")));
-    return std::unexpected(faults.ToError());
+  Check check{recipes, text};
+  for (const StepSpec& step : spec.steps) {
+    if (!step.recipe) continue;
+    const Path path{"steps", step.name};
+    if (const json* recipe = check.Recipe(step, path, true)) check.Params(*recipe, step, path);
   }
-  std::string task = recipe->value("task", std::string());
-  if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
-    faults.Add("test.metric", LineOf(text, {"test", "metric"}),
-               fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task, *spec.train.recipe, task));
-  json params = recipe->value("params", json::array());
-  for (const auto& [name, value] : spec.train.params.items()) {
-    std::string path = "train.params." + name;
-    const json* param = FindNamed(params, name);
-    std::string fault = param ? FaultOf(*param, value)
-                              : fmt::format("is not a parameter of {}{} (allowed: {})", *spec.train.recipe,
-                                            Suggestion(name, NamesOf(params)), fmt::join(NamesOf(params), ", "));
-    if (!fault.empty()) faults.Add(path, LineOf(text, {"train", "params", name}), fault);
+  if (spec.train.recipe) {
+    if (const json* recipe = check.Recipe(spec.train, {"train"}, false)) {
+      const std::string task = recipe->value("task", std::string());
+      if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
+        check.Add({"test", "metric"}, fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task,
+                                                  *spec.train.recipe, task));
+      check.Params(*recipe, spec.train, {"train"});
+      if (spec.train.sweep)
+        for (const auto& [name, space] : spec.train.sweep->params)
+          check.Space(*recipe, {"train", "sweep", name}, name, space);
+    }
   }
-  if (!faults.Empty()) return std::unexpected(faults.ToError());
+  if (!check.faults.Empty()) return std::unexpected(check.faults.ToError());
   return {};
 }
 

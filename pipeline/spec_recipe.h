@@ -7,10 +7,10 @@
 
 namespace ratchet::pipeline {
 
-// Checks train.recipe and train.params against what the workers can train: `recipes` is the list of the fork server's
-// `ready` message ([{"name","task","metric","params":[{"name","type","default","min","max"}]}]). kInvalid with one
-// FieldError for each fault: an unknown recipe, an unknown parameter ("did you mean …?"), a wrong type, a value out of
-// range. A spec with a command passes. `text`, where given, is the spec's text, for the lines.
+// Checks the recipes of the training and of own steps, with their parameters and the values of a sweep, against what the
+// workers can run: `recipes` is the list of the fork server's `ready` message ([{"name","task","metric","params":
+// [{"name","type","default","min","max"}]}]; task "step": for own steps). kInvalid with one FieldError for each fault: an
+// unknown recipe, an unknown parameter ("did you mean …?"), a wrong type, a value out of range. Commands pass. `text`, where given, is the spec's text, for the lines.
 Status CheckRecipe(const Spec& spec, const nlohmann::json& recipes, std::string_view text = {});
 
 }  // namespace ratchet::pipeline

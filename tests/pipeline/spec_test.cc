@@ -489,6 +489,28 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
 }
 
+TEST(CheckRecipe, ChecksOwnStepsAndSweepsAsWell) {
+  const json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[
+      {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]},
+      {"name":"flow.sql","task":"step","params":[{"name":"query","type":"text"}]}])");
+  auto fault = [&](const std::string& steps, const std::string& train) {
+    const auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\n" + steps + "train: {" + train + "}\n");
+    EXPECT_TRUE(spec) << spec.error().Message();
+    const Status status = spec ? CheckRecipe(*spec, recipes) : Status();
+    return status ? "" : status.error().field + ": " + status.error().Message();
+  };
+  auto step = [](const std::string& work) { return "steps:\n  a: {" + work + "}\n"; };
+  const std::string train = "recipe: vision.classifier";
+  EXPECT_THAT(fault(step("recipe: flow.sqll"), train), HasSubstr("steps.a.recipe: "));
+  EXPECT_THAT(fault(step("recipe: vision.classifier"), train), HasSubstr("is for training"));
+  EXPECT_THAT(fault(step("recipe: flow.sql, params: {qery: x}"), train), HasSubstr("did you mean 'query'?"));
+  EXPECT_THAT(fault("", "recipe: flow.sql"), HasSubstr("is for steps"));
+  EXPECT_THAT(fault("", train + ", sweep: {nonsense: [1, 2]}"), HasSubstr("train.sweep.nonsense: "));
+  EXPECT_THAT(fault("", train + ", sweep: {learning_rate: [5000, 0.1]}"), HasSubstr("from 0 to 1"));
+  EXPECT_THAT(fault("", train + ", sweep: {epochs: {int: [0, 5]}, trials: 2}"), HasSubstr("train.sweep.epochs: "));
+  EXPECT_EQ(fault(step("recipe: flow.sql, params: {query: x}"), train + ", sweep: {epochs: {int: [1, 5]}, trials: 2}"), "");
+}
+
 // What is said of the first fault at this path; empty where there is none.
 std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
   if (spec) return "";
