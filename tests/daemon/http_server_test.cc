@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/problem.h"
+#include "tests/daemon/count_upload.h"
 #include "tests/daemon/raw_client.h"
 
 namespace ratchet::daemon {
@@ -19,17 +20,6 @@ using ::testing::HasSubstr;
 Result<Response> Echo(const Request& request) {
   std::string text = request.Param("name") + "|" + request.Query("q").value_or("") + "|" + request.body;
   return Response{.content_type = "text/plain", .body = std::move(text)};
-}
-
-Result<Response> CountUpload(const Request& request) {
-  std::vector<char> buffer(64 * 1024);
-  size_t total = 0;
-  for (;;) {
-    RATCHET_ASSIGN(const size_t got, request.source->Read(buffer.data(), buffer.size()));
-    if (got == 0) break;
-    total += got;
-  }
-  return Response{.content_type = "text/plain", .body = std::to_string(total)};
 }
 
 class HttpServerTest : public ::testing::Test {

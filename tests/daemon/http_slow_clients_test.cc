@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daemon/http_server.h"
+#include "tests/daemon/count_upload.h"
 #include "tests/daemon/raw_client.h"
 
 // What slow, silent and half-gone clients can take from the control plane's server, and what they cannot.
@@ -83,15 +84,9 @@ class HttpSlowClientsTest : public ::testing::Test {
   }
 
   Result<Response> Adopt(const Request& request) {
-    std::vector<char> buffer(64 * 1024);
-    size_t total = 0;
-    for (;;) {
-      RATCHET_ASSIGN(const size_t got, request.source->Read(buffer.data(), buffer.size()));
-      if (got == 0) break;
-      total += got;
-    }
-    ++adopted_;
-    return Response{.content_type = "text/plain", .body = std::to_string(total)};
+    auto answer = CountUpload(request);
+    if (answer) ++adopted_;
+    return answer;
   }
 
   int port() const { return server_->port(); }
