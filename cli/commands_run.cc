@@ -479,8 +479,9 @@ void AddRunCommands(CLI::App& root, Context& context) {
                                {.name = "reproduce",
                                 .summary = "train the same again and compare the weights",
                                 .details = "A new run on the same revision, settings and dataset version, with nothing taken\n"
-                                           "from the cache. It ends after training, as `reproduced` where the weights are bit\n"
-                                           "for bit the same, else as `differs`. What is live stays live.",
+                                           "from the cache; of a sweep, the winning trial alone. It ends after training, as\n"
+                                           "`reproduced` where the weights are bit for bit the same, else as `differs`. What is live\n"
+                                           "stays live.",
                                 .examples = "ratchet run reproduce 5 --wait",
                                 .exit_status = "  0                       done; with --wait: the weights are the same\n"
                                                "  1                       refused; with --wait: they differ, or the run failed\n"},

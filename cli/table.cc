@@ -125,9 +125,9 @@ std::string RenderPairs(const Pairs& pairs, size_t max_width) {
 }
 
 Paint PaintOfState(const std::string& state) {
-  for (const char* well : {"succeeded", "promoted", "live", "passed", "done", "ready", "better", "ok", "active"})
+  for (const char* well : {"succeeded", "promoted", "live", "passed", "done", "ready", "better", "not_worse", "ok", "active"})
     if (state == well) return Paint::kGreen;
-  for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "fail"})
+  for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "worse", "fail"})
     if (state == bad) return Paint::kRed;
   for (const char* moving :
        {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "warn"})

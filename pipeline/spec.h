@@ -80,13 +80,25 @@ struct RunSpec {
   std::int64_t priority = 0;                       // -100 … 100; higher first in the queue
 };
 
+// A column whose groups must not get worse.
+struct SliceSpec {
+  std::string column;
+  double margin = 0.0;                             // loss that does not count, in the metric's own unit, ≥ 0
+};
+
 struct TestSpec {
-  std::optional<std::string> metric;               // none = the recipe's (or accuracy / mae by task)
+  std::optional<std::string> metric;               // none = the recipe's default
+  std::vector<SliceSpec> slices;
+  std::int64_t min_rows = 100;                     // a smaller slice is too small to tell, ≥ 2
+  std::optional<std::string> group_by;             // column: rows of equal value are one observation (user, session, clip)
 };
 
 struct GateSpec {
-  double better_by = 0.0;                          // in the metric's own unit, ≥ 0
-  double confidence = 0.95;                        // 0.5 ≤ c < 1
+  std::string rule = "better";                     // better | not_worse
+  double better_by = 0.0;                          // in the metric's own unit, ≥ 0; of the rule better
+  double margin = 0.0;                             // likewise, of the rule not_worse: > 0
+  double confidence = 0.95;                        // 0.5 ≤ c < 1; over all looks at the same sealed rows
+  std::int64_t fresh_rows = 1'000;                 // unseen holdout rows that open a new epoch, ≥ 1
   std::string baseline = "auto";                   // auto | majority | mean
 };
 

@@ -39,6 +39,10 @@ void AddColumnFaults(const Spec& spec, const lake::Schema& schema, const YamlNod
   const YamlEntry* data = tree.Find("data");
   const YamlEntry* target = data ? data->node.Find("target") : nullptr;
   check("data.target", target ? target->line : 0, spec.data.target);
+  const YamlEntry* test = tree.Find("test");
+  for (size_t i = 0; i < spec.test.slices.size(); ++i)
+    check(fmt::format("test.slices[{}]", i), test ? test->line : 0, spec.test.slices[i].column);
+  check("test.group_by", test ? test->line : 0, spec.test.group_by.value_or(""));
   const YamlEntry* expect = data ? data->node.Find("expect") : nullptr;
   for (size_t i = 0; i < spec.data.expect.size(); ++i) {
     auto expectation = lake::ExpectationFromJson(spec.data.expect[i].dump(), "");
