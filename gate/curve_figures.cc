@@ -1,7 +1,6 @@
 // The figures that are areas under curves: the rows in the order of their scores.
 #include <spdlog/fmt/fmt.h>
 
-#include <ranges>
 #include <string>
 #include <vector>
 
@@ -11,60 +10,52 @@
 namespace ratchet::gate {
 namespace {
 
-// The rows of one score, together.
-struct Step {
-  size_t end = 0;  // after the last of them in the order
-  double positives = 0, negatives = 0;
-  double positives_above = 0, rows_above = 0;  // of this score or above; AddUpFromAbove
-};
-
-// Rows in ascending order of their scores, gathered into steps. Counts are sums of weights.
-struct Curve {
-  std::vector<ScoredRow> order;
-  std::vector<Step> steps;
-  double positives = 0, negatives = 0;
-};
-
 double WeightOf(std::span<const double> weight, size_t row) { return weight.empty() ? 1.0 : weight[row]; }
 
+// Positive and negative rows, as many as their weights say.
+struct Counts {
+  double positives = 0, negatives = 0;
+
+  double Rows() const { return positives + negatives; }
+  void Add(const Counts& other) {
+    positives += other.positives;
+    negatives += other.negatives;
+  }
+};
+
+// Rows in ascending order of their scores. Those of one score make a step.
+struct Curve {
+  std::vector<OrderedRow> order;
+  std::span<const double> weight;
+  Counts all;
+
+  size_t EndOfStep(size_t begin) const {
+    size_t end = begin + 1;
+    while (end < order.size() && order[end].key == order[begin].key) ++end;
+    return end;
+  }
+  size_t BeginOfStep(size_t end) const {
+    size_t begin = end - 1;
+    while (begin > 0 && order[begin - 1].key == order[begin].key) --begin;
+    return begin;
+  }
+  Counts Count(size_t begin, size_t end) const {
+    Counts counts;
+    for (size_t i = begin; i < end; ++i)
+      (order[i].target == 1 ? counts.positives : counts.negatives) += WeightOf(weight, order[i].row);
+    return counts;
+  }
+};
+
 Result<Curve> CurveOf(std::string name, const ClassColumns& columns, std::span<const double> weight) {
-  const size_t rows = columns.target.size();
-  if (rows > static_cast<size_t>(kMostOrderedRows))
+  if (columns.target.size() > static_cast<size_t>(kMostOrderedRows))
     return Fail(ErrorCode::kTooLarge, "evaluate", name, fmt::format("the most rows are {}", kMostOrderedRows));
-  Curve curve{.order = AscendingByScore(columns.positive_probability)};
-  for (size_t begin = 0; begin < rows;) {
-    Step step{.end = begin};
-    for (; step.end < rows && curve.order[step.end].score == curve.order[begin].score; ++step.end) {
-      const size_t row = curve.order[step.end].row;
-      (columns.target[row] == 1 ? step.positives : step.negatives) += WeightOf(weight, row);
-    }
-    curve.positives += step.positives;
-    curve.negatives += step.negatives;
-    curve.steps.push_back(step);
-    begin = step.end;
-  }
-  if (!(curve.positives > 0) || !(curve.negatives > 0))
-    return Fail(
-        ErrorCode::kInvalid, "evaluate", name,
-        fmt::format("all rows are of class {}, and it ranks one class above the other", curve.positives > 0 ? 1 : 0));
-  return curve;
-}
-
-void AddUpFromAbove(std::vector<Step>& steps) {
-  double positives = 0, rows = 0;
-  for (Step& step : std::views::reverse(steps)) {
-    step.positives_above = positives += step.positives;
-    step.rows_above = rows += step.positives + step.negatives;
-  }
-}
-
-// Calls each(row, is_positive) for the rows of one step.
-template <typename EachRow>
-void ForRowsOf(const Curve& curve, const ClassColumns& columns, size_t step, const EachRow& each) {
-  for (size_t i = step == 0 ? 0 : curve.steps[step - 1].end; i < curve.steps[step].end; ++i) {
-    const size_t row = curve.order[i].row;
-    each(row, columns.target[row] == 1);
-  }
+  Curve curve{AscendingByScore(columns.positive_probability, columns.target), weight, {}};
+  curve.all = curve.Count(0, curve.order.size());
+  if (curve.all.positives > 0 && curve.all.negatives > 0) return curve;
+  return Fail(
+      ErrorCode::kInvalid, "evaluate", name,
+      fmt::format("all rows are of class {}, and it ranks one class above the other", curve.all.positives > 0 ? 1 : 0));
 }
 
 }  // namespace
@@ -76,22 +67,22 @@ Result<Figure> RocAuc(const ClassColumns& columns, std::span<const double> weigh
   RATCHET_ASSIGN(const Curve curve, CurveOf("roc_auc", columns, weight));
   const size_t rows = columns.target.size();
   Figure figure{0, std::vector<double>(rows)};
-  double positives_below = 0, negatives_below = 0;
-  for (size_t s = 0; s < curve.steps.size(); ++s) {
-    const Step& step = curve.steps[s];
-    const double of_positive = (negatives_below + step.negatives / 2) / curve.negatives;
-    const double of_negative = 1 - (positives_below + step.positives / 2) / curve.positives;
-    ForRowsOf(curve, columns, s,
-              [&](size_t row, bool is_positive) { figure.influence[row] = is_positive ? of_positive : of_negative; });
+  Counts below;
+  for (size_t begin = 0, end = 0; begin < rows; begin = end) {
+    end = curve.EndOfStep(begin);
+    const Counts step = curve.Count(begin, end);
+    const double of_positive = (below.negatives + step.negatives / 2) / curve.all.negatives;
+    const double of_negative = 1 - (below.positives + step.positives / 2) / curve.all.positives;
+    for (size_t i = begin; i < end; ++i)
+      figure.influence[curve.order[i].row] = curve.order[i].target == 1 ? of_positive : of_negative;
     figure.value += step.positives * of_positive;
-    positives_below += step.positives;
-    negatives_below += step.negatives;
+    below.Add(step);
   }
-  figure.value /= curve.positives;
+  figure.value /= curve.all.positives;
   for (size_t i = 0; i < rows; ++i) {
-    const double of_class = columns.target[i] == 1 ? curve.positives : curve.negatives;
-    figure.influence[i] =
-        static_cast<double>(rows) * WeightOf(weight, i) / of_class * (figure.influence[i] - figure.value);
+    const double of_class = columns.target[i] == 1 ? curve.all.positives : curve.all.negatives;
+    const double times = static_cast<double>(rows) * WeightOf(weight, i) / of_class;
+    figure.influence[i] = times * (figure.influence[i] - figure.value);
   }
   return figure;
 }
@@ -100,28 +91,37 @@ Result<Figure> RocAuc(const ClassColumns& columns, std::span<const double> weigh
 // its score or above, P = all positives. So a row of step r adds to ∂(P·AP), for every step s at or below r:
 // p_s (1 / N_s − T_s / N_s²) when positive and −p_s T_s / N_s² when not; a positive row adds its own T_r / N_r and
 // takes AP for being one of P.
+//
+// Precisions add up from the best score down, what a row adds to others from the worst up: two walks, and the first
+// leaves T and N of each step with the step's last row.
 Result<Figure> PrAuc(const ClassColumns& columns, std::span<const double> weight) {
-  RATCHET_ASSIGN(Curve curve, CurveOf("pr_auc", columns, weight));
-  AddUpFromAbove(curve.steps);
+  RATCHET_ASSIGN(const Curve curve, CurveOf("pr_auc", columns, weight));
   const size_t rows = columns.target.size();
-  double sum = 0, inverse = 0, precision_inverse = 0;
-  Figure figure{0, std::vector<double>(rows)};
-  for (size_t s = 0; s < curve.steps.size(); ++s) {
-    const Step& step = curve.steps[s];
-    const double precision = step.rows_above > 0 ? step.positives_above / step.rows_above : 0;
-    if (step.positives > 0) {
-      sum += step.positives * precision;
-      inverse += step.positives / step.rows_above;
-      precision_inverse += step.positives * precision / step.rows_above;
-    }
-    ForRowsOf(curve, columns, s, [&](size_t row, bool is_positive) {
-      figure.influence[row] = (is_positive ? precision + inverse : 0) - precision_inverse;
-    });
+  std::vector<Counts> above(rows);
+  Counts sum;
+  for (size_t end = rows, begin = 0; end > 0; end = begin) {
+    begin = curve.BeginOfStep(end);
+    sum.Add(curve.Count(begin, end));
+    above[end - 1] = sum;
   }
-  figure.value = sum / curve.positives;
+  Figure figure{0, std::vector<double>(rows)};
+  double inverse = 0, precision_inverse = 0;
+  for (size_t begin = 0, end = 0; begin < rows; begin = end) {
+    end = curve.EndOfStep(begin);
+    const double positives = curve.Count(begin, end).positives, rows_above = above[end - 1].Rows();
+    const double precision = rows_above > 0 ? above[end - 1].positives / rows_above : 0;
+    if (positives > 0) {
+      figure.value += positives * precision / curve.all.positives;
+      inverse += positives / rows_above;
+      precision_inverse += positives * precision / rows_above;
+    }
+    for (size_t i = begin; i < end; ++i)
+      figure.influence[curve.order[i].row] = (curve.order[i].target == 1 ? precision + inverse : 0) - precision_inverse;
+  }
   for (size_t i = 0; i < rows; ++i) {
-    if (columns.target[i] == 1) figure.influence[i] -= figure.value;
-    figure.influence[i] *= static_cast<double>(rows) * WeightOf(weight, i) / curve.positives;
+    const double of_all = columns.target[i] == 1 ? figure.value : 0;
+    const double times = static_cast<double>(rows) * WeightOf(weight, i) / curve.all.positives;
+    figure.influence[i] = times * (figure.influence[i] - of_all);
   }
   return figure;
 }

@@ -8,7 +8,7 @@
 // How far a transcript is from its reference: the per-row evidence of wer and cer.
 namespace ratchet::gate {
 
-inline constexpr size_t kMostTranscriptSymbols = 200'000;  // words or characters; two of these take about a second
+inline constexpr size_t kMostTranscriptSymbols = 100'000;  // words or characters; two of these take about two seconds
 
 struct Edits {
   std::int32_t edits = 0;      // the fewest insertions, deletions and substitutions (Levenshtein)
