@@ -1,5 +1,7 @@
 #include "gate/evaluate.h"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -78,6 +80,13 @@ Result<Figure> FigureOf(const Metric& metric, const Evidence& evidence, Span wei
   return SumFigure(metric, terms, weight);
 }
 
+// Metrics that did not come from ParseMetric.
+Status CheckCutOff(const Metric& metric) {
+  const bool needed = metric.takes_cut_off == CutOff::kRequired;
+  if (metric.cut_off >= (needed ? 1 : 0) && metric.cut_off <= kMostCutOff) return {};
+  return Refuse(metric, fmt::format("its cut-off is {}, not from 1 to {}", metric.cut_off, kMostCutOff));
+}
+
 Status CheckFigure(const Metric& metric, double value, Span of_rows) {
   if (std::isfinite(value) && AllFinite(of_rows)) return {};
   return Refuse(metric, "the numbers are so large that the figure is not finite");
@@ -138,6 +147,7 @@ Result<Comparison> CompareFigures(const Metric& metric, const Evidence& candidat
 }  // namespace
 
 Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence) {
+  RATCHET_TRY(CheckCutOff(metric));
   RATCHET_TRY(CheckEvidence(MetricText(metric), metric.needs, evidence));
   RATCHET_ASSIGN(Figure figure, FigureOf(metric, evidence, UnequalWeights(evidence)));
   RATCHET_TRY(CheckFigure(metric, figure.value, figure.influence));
@@ -146,6 +156,7 @@ Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence) {
 
 Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent) {
   const std::string subject = MetricText(metric);
+  RATCHET_TRY(CheckCutOff(metric));
   RATCHET_TRY(CheckEvidence(subject, metric.needs, candidate));
   RATCHET_TRY(CheckEvidence(subject, metric.needs, opponent));
   RATCHET_TRY(CheckPaired(subject, metric.needs, candidate, opponent));

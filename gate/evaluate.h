@@ -38,7 +38,7 @@ struct Figure {
 // Beside what CheckEvidence refuses, kInvalid: one class only (balanced_accuracy: as target; roc_auc, pr_auc: either
 // missing), a target of 0 (mape), targets or references that sum to 0 (wape, weighted_quantile_loss, wer, cer), fewer
 // than two levels (coverage), a ranking that has more relevance than the query, or nothing relevant to any query,
-// numbers so large that the figure is not finite.
+// a cut-off that ParseMetric would refuse, numbers so large that the figure is not finite.
 Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence);
 
 // Candidate against opponent on the same rows. The difference is oriented by the metric's goal; for coverage it is the

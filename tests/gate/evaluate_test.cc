@@ -244,6 +244,15 @@ TEST(Evaluate, RefusesRankingsThatCannotBe) {
   ExpectRefused(Figured("mrr", rankings.Kept()), "row 1 has -1 as its relevance");
 }
 
+TEST(Evaluate, RefusesACutOffOfZero) {
+  Metric metric = ParseMetric("ndcg@3").value();
+  for (std::int64_t bad : {std::int64_t{0}, std::int64_t{-1}, kMostCutOff + 1}) {
+    metric.cut_off = bad;
+    ExpectRefused(Evaluate(metric, KeptRankings().Kept()), "not from 1 to 10000");
+    ExpectRefused(Compare(metric, KeptRankings().Kept(), KeptRankings().Kept()), "not from 1 to 10000");
+  }
+}
+
 TEST(Evaluate, RefusesListsThatDoNotFitTheirEnds) {
   KeptRankings rankings;
   rankings.ranked_ends = {3, 2};
@@ -393,6 +402,20 @@ TEST(Coverage, GainsByARowAreTowardsTheNominal) {
   theirs.quantiles = {-9, 9, -9, 9, -9, 9, -9, 9};
   const Comparison comparison = Compared("coverage", ours.Kept(), theirs.Kept()).value();
   EXPECT_GT(comparison.gain[0], comparison.gain[1]);
+}
+
+TEST(Coverage, TakesBothEndsOfTheIntervalIn) {
+  KeptNumbers ends;
+  ends.quantiles = {1, 2, 1, 2, -3, -3, 3.9, 3.99};
+  EXPECT_EQ(Figured("coverage", ends.Kept())->value, 0.75);
+}
+
+TEST(Coverage, KeepsItsSpreadWhenItIsAtTheNominal) {
+  KeptNumbers ours, theirs;
+  ours.levels = theirs.levels = {0.25, 0.75};
+  ours.quantiles = {-9, 9, -9, 9, 8, 9, 8, 9};
+  theirs.quantiles = {8, 9, 8, 9, -9, 9, -9, 9};
+  EXPECT_THAT(Compared("coverage", ours.Kept(), theirs.Kept())->gain, ElementsAre(-1, -1, 1, 1));
 }
 
 TEST(OrientedDifference, IsPositiveWhenTheCandidateIsBetter) {
