@@ -169,12 +169,12 @@ Outcome Versions(Context& context, const std::string& name) {
   }
   std::int64_t now_us = context.clock.WallUs();
   Table table({{"VERSION", Align::kRight},
-               {"STATE"},
+               WordColumn("STATE"),
                {"METRIC"},
                {"SCORE", Align::kRight},
                {"OPPONENT", Align::kRight},
                {"AGAINST"},
-               {"VERDICT"},
+               WordColumn("VERDICT"),
                {"DATA"},
                {"RUN", Align::kRight},
                {"SIZE", Align::kRight},

@@ -198,7 +198,7 @@ Outcome List(Context& context, const ListOptions& options) {
   // A column of zeros would take the place that the words need on a narrow screen.
   const bool urgent = std::ranges::any_of(
       Field(list, "items"), [](const Json& run) { return IntField(run, "priority").value_or(0) != 0; });
-  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, {"STATE"}, {"OUTCOME"},
+  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, WordColumn("STATE"), WordColumn("OUTCOME"),
                                  {"CANDIDATE", Align::kRight}, {"DATA"}, {"TOOK", Align::kRight}, {"CREATED"}, {"REASON"}};
   if (urgent) columns.insert(columns.begin() + kPriorityColumn, {"PRIORITY", Align::kRight});
   Table table(columns);

@@ -1,34 +1,17 @@
 #include "gate/paired_tests.h"
 
 #include <algorithm>
-#include <boost/math/distributions/binomial.hpp>
-#include <boost/math/distributions/normal.hpp>
-#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
+
+#include "gate/distributions.h"
 
 namespace ratchet::gate {
 namespace {
 
 namespace bm = boost::math;
-// Errors come back as NaN or infinity instead of exceptions; SafeP turns them into "no evidence".
-using Quiet = bm::policies::policy<bm::policies::domain_error<bm::policies::errno_on_error>,
-                                   bm::policies::pole_error<bm::policies::errno_on_error>,
-                                   bm::policies::overflow_error<bm::policies::errno_on_error>,
-                                   bm::policies::evaluation_error<bm::policies::errno_on_error>>;
-using Binomial = bm::binomial_distribution<double, Quiet>;
-using Normal = bm::normal_distribution<double, Quiet>;
-using StudentsT = bm::students_t_distribution<double, Quiet>;
-
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kBisections = 200;  // more than the bits of a double
-
-double SafeP(double p) {
-  if (std::isnan(p)) return 1;
-  return std::clamp(p, std::numeric_limits<double>::min(), 1.0);
-}
-
-double NormalQuantileAbove(double tail) { return bm::quantile(bm::complement(Normal(), tail)); }
 
 // Variance of one row's gain (−1, 0 or 1) under the likeliest shares whose gain is `gain`.
 double ScoreVariance(const ShareCounts& counts, double gain) {
@@ -93,27 +76,6 @@ double ShareRowsForPower(const ShareCounts& counts, double gain, double alpha, d
   // However lopsided, fewer differing rows than this cannot reach alpha in the exact test.
   double least = std::ceil(-std::log2(alpha)) / discordant;
   return std::max(root * root, least);
-}
-
-double MeanP(const GainMoments& moments, double gain) {
-  double excess = moments.mean - gain, rows = static_cast<double>(moments.rows);
-  if (moments.standard_deviation == 0) return excess > 0 ? SafeP(std::exp2(-rows)) : 1;
-  double t = excess / (moments.standard_deviation / std::sqrt(rows));
-  return SafeP(bm::cdf(bm::complement(StudentsT(rows - 1), t)));
-}
-
-double MeanLowerBound(const GainMoments& moments, double alpha) {
-  double rows = static_cast<double>(moments.rows);
-  if (moments.standard_deviation == 0) return std::exp2(-rows) <= alpha ? moments.mean : -kInfinity;
-  double t = bm::quantile(bm::complement(StudentsT(rows - 1), alpha));
-  return moments.mean - t * moments.standard_deviation / std::sqrt(rows);
-}
-
-double MeanRowsForPower(const GainMoments& moments, double gain, double alpha, double power) {
-  if (moments.standard_deviation == 0) return std::ceil(-std::log2(alpha));
-  double root = (NormalQuantileAbove(alpha) + NormalQuantileAbove(1 - power)) * moments.standard_deviation /
-                (moments.mean - gain);
-  return root * root;
 }
 
 }  // namespace ratchet::gate

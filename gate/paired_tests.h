@@ -2,9 +2,10 @@
 
 #include <cstdint>
 
-// One-sided tests of "the gain is at most g" on paired rows, and the lower bounds that come from turning each test
-// round. A gain is positive where the candidate did better. Upper bounds are the lower bounds of the mirrored pair,
-// negated. p-values are never 0: what is too small for a double is the least normal double, about 2.2e-308.
+// One-sided tests of "the gain is at most g" on paired rows that are right or wrong, and the lower bounds that come from
+// turning each test round. A gain is positive where the candidate did better. Upper bounds are the lower bounds of the
+// mirrored pair, negated. p-values are never 0: what is too small for a double is the least normal double, about
+// 2.2e-308. For gains of any other kind see gate/mean_test.h.
 namespace ratchet::gate {
 
 // 0/1 scores: only the rows on which the two differ carry evidence.
@@ -28,23 +29,5 @@ double ShareLowerBound(const ShareCounts& counts, double alpha);
 // Rows in all that would make ShareP ≤ alpha with the given power if the observed shares are the true ones (Connor
 // 1987, Biometrics 43:207–211, with the score variance at `gain`). The observed gain must exceed `gain`.
 double ShareRowsForPower(const ShareCounts& counts, double gain, double alpha, double power);
-
-// Per-row gains of any other kind, summed up.
-struct GainMoments {
-  std::int64_t rows = 0;  // ≥ 1
-  double mean = 0;
-  double standard_deviation = 0;  // n − 1 in the divisor; 0 = all rows gain alike, or there is one row only
-};
-
-// Gain ≤ `gain`: Student's t of the mean difference. With no spread there is no t; the exact sign test speaks instead:
-// every row above `gain` has p = 2^−rows, otherwise 1.
-double MeanP(const GainMoments& moments, double gain);
-
-// The least gain that MeanP does not refute at `alpha`; minus infinity where rows without spread are too few to refute
-// any.
-double MeanLowerBound(const GainMoments& moments, double alpha);
-
-// As ShareRowsForPower, by the normal approximation.
-double MeanRowsForPower(const GainMoments& moments, double gain, double alpha, double power);
 
 }  // namespace ratchet::gate

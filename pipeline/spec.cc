@@ -181,7 +181,7 @@ void ReadRelease(Section release, ReleaseSpec& into) {
 
 }  // namespace
 
-Result<Spec> SpecFromTree(const YamlNode& tree) {
+Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   Faults faults;
   Spec spec;
   Section root(faults, &tree, "", tree.line, {"model", "data", "steps", "train", "test", "gate", "release", "retrain", "run"});
@@ -199,13 +199,16 @@ Result<Spec> SpecFromTree(const YamlNode& tree) {
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
   ReadRetrain(root.Child("retrain", {"new_rows", "schedule", "drift"}, {"live_metric_below"}), spec.retrain);
   ReadRun(root.Child("run", {"deadline", "priority"}), spec.run);
+  if (!known.recipes.empty()) AddRecipeFaults(spec, known.recipes, &tree, faults);
+  const auto schema = known.schema_of && !spec.data.dataset.empty() ? known.schema_of(spec.data.dataset) : std::nullopt;
+  if (schema) AddColumnFaults(spec, *schema, tree, faults);
   if (!faults.Empty()) return std::unexpected(faults.ToError());
   return spec;
 }
 
-Result<Spec> ParseSpec(std::string_view text) {
+Result<Spec> ParseSpec(std::string_view text, const Known& known) {
   RATCHET_ASSIGN(YamlNode tree, ParseYamlTree(text));
-  return SpecFromTree(tree);
+  return SpecFromTree(tree, known);
 }
 
 }  // namespace ratchet::pipeline

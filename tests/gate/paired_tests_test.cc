@@ -49,27 +49,6 @@ TEST(ShareLowerBound, EqualsTheReference) {
         << c.rows << " " << c.wins << " " << c.losses << " " << c.alpha;
 }
 
-TEST(MeanP, EqualsTheReference) {
-  for (const auto& c : reference::kMeans) ExpectRelative(MeanP({c.rows, c.mean, c.deviation}, c.gain), c.p, 1e-7);
-}
-
-TEST(MeanLowerBound, EqualsTheReference) {
-  for (const auto& c : reference::kMeanBounds)
-    EXPECT_NEAR(MeanLowerBound({c.rows, c.mean, c.deviation}, c.alpha), c.bound, 1e-9) << c.rows << " " << c.alpha;
-}
-
-TEST(MeanP, IsTheSignTestWhenAllRowsGainAlike) {
-  EXPECT_DOUBLE_EQ(MeanP({.rows = 10, .mean = 0.5}, 0), std::exp2(-10));
-  EXPECT_EQ(MeanP({.rows = 10, .mean = 0.5}, 0.5), 1);
-  EXPECT_EQ(MeanP({.rows = 10, .mean = -0.5}, 0), 1);
-  EXPECT_EQ(MeanP({.rows = 5000, .mean = 0.5}, 0), std::numeric_limits<double>::min());
-}
-
-TEST(MeanLowerBound, IsOpenWhenRowsThatGainAlikeAreTooFew) {
-  EXPECT_EQ(MeanLowerBound({.rows = 4, .mean = 0.5}, 0.05), -std::numeric_limits<double>::infinity());
-  EXPECT_EQ(MeanLowerBound({.rows = 5, .mean = 0.5}, 0.05), 0.5);
-}
-
 TEST(ShareRowsForPower, EqualsConnorsFormulaAtZero) {
   // 10 % discordant, gain 2 %: (1.644854·√0.1 + 0.841621·√(0.1 − 0.0004))² / 0.0004.
   double root = 1.6448536269514722 * std::sqrt(0.1) + 0.8416212335729143 * std::sqrt(0.0996);

@@ -73,15 +73,23 @@ def t_above(t, freedom):
     return tail if t >= 0 else 1 - tail
 
 
-def mean_p(rows, mean, deviation, gain):
-    return t_above((mean - gain) * mp.sqrt(rows) / deviation, rows - 1)
+def hall(t, rows, skewness):
+    """Hall's cubic, as the four terms of the paper."""
+    n = mp.mpf(rows)
+    return t + skewness * t**2 / (3 * mp.sqrt(n)) + skewness**2 * t**3 / (27 * n) + skewness / (6 * mp.sqrt(n))
 
 
-def mean_lower(rows, mean, deviation, alpha):
+def mean_p(rows, mean, deviation, skewness, gain):
+    t = (mean - gain) * mp.sqrt(rows) / deviation
+    p = t_above(t, rows - 1)
+    return max(p, t_above(hall(t, rows, skewness), rows - 1)) if skewness < 0 else p
+
+
+def mean_lower(rows, mean, deviation, skewness, alpha):
     low, high = mean - 1000 * deviation, mean
     for _ in range(160):
         middle = (low + high) / 2
-        if mean_p(rows, mean, deviation, middle) <= alpha:
+        if mean_p(rows, mean, deviation, skewness, middle) <= alpha:
             low = middle
         else:
             high = middle
@@ -96,7 +104,8 @@ def rmse_case(candidate, opponent, gain):
     rows = [mp.mpf(float(b)) / (2 * mo) - mp.mpf(float(a)) / (2 * mc) for a, b in zip(c, o)]
     mean = sum(rows) / n
     deviation = mp.sqrt(sum((h - mean) ** 2 for h in rows) / (n - 1))
-    return mo - mc, mean_p(n, mo - mc, deviation, gain)
+    skewness = sum((h - mean) ** 3 for h in rows) / n / (sum((h - mean) ** 2 for h in rows) / n) ** mp.mpf(1.5)
+    return mo - mc, mean_p(n, mo - mc, deviation, skewness, gain)
 
 
 def number(x):
@@ -110,9 +119,12 @@ SHARES = [(50, 10, 3, 0.05), (50, 10, 3, -0.05), (12000, 812, 430, 0.02), (12000
           (60000, 900, 100, 0.01)]
 BOUNDS = [(50, 10, 3, 0.05), (50, 3, 10, 0.05), (12000, 812, 430, 0.025), (12000, 812, 430, 0.001), (100, 0, 0, 0.05),
           (20, 20, 0, 0.05), (20, 0, 20, 0.05), (8, 3, 1, 0.2)]
-MEANS = [(2, 0.5, 1.0, 0.0), (10, 0.1, 0.2, 0.0), (10, -0.1, 0.2, 0.0), (1980, 0.031, 0.7, 0.01), (50000, 0.17, 1.1, 0.0),
-         (50000, 0.2, 1.1, 0.19), (100, 3.0, 0.1, 0.0)]
-MEAN_BOUNDS = [(2, 0.5, 1.0, 0.05), (10, 0.1, 0.2, 0.025), (1980, 0.031, 0.7, 0.05), (1980, 0.031, 0.7, 1e-6)]
+MEANS = [(2, 0.5, 1.0, 0, 0.0), (10, 0.1, 0.2, 0, 0.0), (10, -0.1, 0.2, 0, 0.0), (1980, 0.031, 0.7, 0, 0.01),
+         (50000, 0.17, 1.1, 0, 0.0), (50000, 0.2, 1.1, 0, 0.19), (100, 3.0, 0.1, 0, 0.0), (1980, 0.031, 0.7, -9.5, 0.0),
+         (1980, 0.031, 0.7, 9.5, 0.0), (10, -0.1, 0.2, -2.1, 0.0), (400, 0.3, 0.7, -12.0, 0.0)]
+MEAN_BOUNDS = [(2, 0.5, 1.0, 0, 0.05), (10, 0.1, 0.2, 0, 0.025), (1980, 0.031, 0.7, 0, 0.05), (1980, 0.031, 0.7, 0, 1e-6),
+               (1980, 0.031, 0.7, -9.5, 0.05), (1980, 0.031, 0.7, -9.5, 1e-6), (1980, 0.031, 0.7, 9.5, 0.05),
+               (25, 0.5, 1.0, -2.5, 0.003)]
 RMSE = ([0.5, 1.5, 0.25, 4.0, 0.0, 2.25, 1.0, 0.75], [1.0, 1.25, 2.0, 4.5, 0.5, 3.0, 0.75, 2.0], [0.0, 0.1, 0.5])
 
 
@@ -129,8 +141,8 @@ def main():
     print("struct Mcnemar {\n  std::int64_t wins, losses;\n  double p;\n};")
     print("struct Share {\n  std::int64_t rows, wins, losses;\n  double gain, p;\n};")
     print("struct ShareBound {\n  std::int64_t rows, wins, losses;\n  double alpha, bound;\n};")
-    print("struct Mean {\n  std::int64_t rows;\n  double mean, deviation, gain, p;\n};")
-    print("struct MeanBound {\n  std::int64_t rows;\n  double mean, deviation, alpha, bound;\n};")
+    print("struct Mean {\n  std::int64_t rows;\n  double mean, deviation, skewness, gain, p;\n};")
+    print("struct MeanBound {\n  std::int64_t rows;\n  double mean, deviation, skewness, alpha, bound;\n};")
     print("struct Rmse {\n  double better_by, gain, p;\n};")
     table("Mcnemar", "kMcnemar", [(w, l, number(mcnemar_p(w, l))) for w, l in MCNEMAR])
     table("Share", "kShares", [(*c, number(share_p(*c[:3], mp.mpf(c[3])))) for c in SHARES])

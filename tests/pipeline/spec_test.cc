@@ -478,8 +478,9 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   };
   for (const Case& c : cases) {
     std::string text = with(c.train);
-    Status status = CheckRecipe(*ParseSpec(text), recipes, text);
+    auto status = ParseSpec(text, {.recipes = recipes});
     ASSERT_FALSE(status) << c.train;
+    EXPECT_EQ(CheckRecipe(*ParseSpec(text), recipes).error().field, c.field);
     EXPECT_EQ(status.error().field, c.field);
     EXPECT_EQ(status.error().line, c.line);
     EXPECT_THAT(status.error().Message(), HasSubstr(c.says));
@@ -487,6 +488,40 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   EXPECT_TRUE(
       CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
   EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
+}
+
+TEST(CheckRecipe, IsToldInTheSameRoundAsAllOtherFaults) {
+  const json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[]}])");
+  const auto spec = ParseSpec("model: m\ndata: {datset: d, target: t}\ntrain: {recipe: vision.clasifier}\n", {.recipes = recipes});
+  ASSERT_FALSE(spec);
+  std::vector<std::string> fields;
+  for (const FieldError& fault : spec.error().details) fields.push_back(fault.field);
+  EXPECT_EQ(fields, (std::vector<std::string>{"data.datset", "data.dataset", "train.recipe"}));
+}
+
+// What is said of the first fault at this path; empty where there is none.
+std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
+  if (spec) return "";
+  for (const FieldError& fault : spec.error().details)
+    if (fault.field == path) return fault.detail;
+  return "no fault there, but: " + spec.error().details.front().field + " " + spec.error().details.front().detail;
+}
+
+TEST(ParseSpec, NamesColumnsThatTheDatasetDoesNotHave) {
+  const lake::Schema schema = lake::SchemaFromJson(R"([{"name":"label","type":"text"},{"name":"price","type":"real"}])").value();
+  const Known known{.schema_of = [&](const std::string& dataset) {
+    return dataset == "parcels" ? std::optional(schema) : std::nullopt;
+  }};
+  auto spec = [&](const std::string& data) {
+    return ParseSpec("model: m\ntrain: {recipe: a.b}\ndata:\n  target: lable\n  expect:\n    - {unique: [label, prize]}\n" + data, known);
+  };
+  const auto wrong = spec("    - {column: weight, not_null: true}\n  dataset: parcels\n");
+  EXPECT_THAT(FaultAt(wrong, "data.target"), HasSubstr("parcels has no column 'lable'; did you mean 'label'? (there are: label, price)"));
+  EXPECT_THAT(FaultAt(wrong, "data.expect[0]"), HasSubstr("'prize'; did you mean 'price'?"));
+  EXPECT_THAT(FaultAt(wrong, "data.expect[1]"), HasSubstr("no column 'weight'"));
+  EXPECT_EQ(wrong.error().details.at(0).line, 4);
+  EXPECT_EQ(wrong.error().details.at(2).line, 7);
+  EXPECT_TRUE(spec("  dataset: later\n")) << "a dataset without rows has no columns yet";
 }
 
 TEST(CheckRecipe, ChecksOwnStepsAndSweepsAsWell) {
@@ -509,14 +544,6 @@ TEST(CheckRecipe, ChecksOwnStepsAndSweepsAsWell) {
   EXPECT_THAT(fault("", train + ", sweep: {learning_rate: [5000, 0.1]}"), HasSubstr("from 0 to 1"));
   EXPECT_THAT(fault("", train + ", sweep: {epochs: {int: [0, 5]}, trials: 2}"), HasSubstr("train.sweep.epochs: "));
   EXPECT_EQ(fault(step("recipe: flow.sql, params: {query: x}"), train + ", sweep: {epochs: {int: [1, 5]}, trials: 2}"), "");
-}
-
-// What is said of the first fault at this path; empty where there is none.
-std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
-  if (spec) return "";
-  for (const FieldError& fault : spec.error().details)
-    if (fault.field == path) return fault.detail;
-  return "no fault there, but: " + spec.error().details.front().field + " " + spec.error().details.front().detail;
 }
 
 Result<Spec> WithSteps(const std::string& steps, const std::string& train = "command: [t]") {

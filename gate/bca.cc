@@ -1,0 +1,164 @@
+#include "gate/bca.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "gate/distributions.h"
+
+namespace ratchet::gate {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kLeastResamples = 2'000;
+constexpr double kResamplesBeyondEachEnd = 100;
+
+struct Totals {
+  double weight = 0, sum = 0, mean = 0;
+};
+
+Totals TotalsOf(std::span<const Unit> units) {
+  long double weight = 0, sum = 0;
+  for (const Unit& unit : units) {
+    weight += unit.weight;
+    sum += unit.sum;
+  }
+  return {static_cast<double>(weight), static_cast<double>(sum), static_cast<double>(sum / weight)};
+}
+
+// Σ d³ / (6 (Σ d²)^1.5) of d = mean − mean without the unit; 0 where nothing varies.
+double JackknifeAcceleration(std::span<const Unit> units, const Totals& totals) {
+  long double center = 0, squares = 0, cubes = 0;
+  auto without = [&](const Unit& unit) {
+    return (static_cast<long double>(totals.sum) - unit.sum) / (static_cast<long double>(totals.weight) - unit.weight);
+  };
+  for (const Unit& unit : units) center += without(unit);
+  center /= static_cast<long double>(units.size());
+  for (const Unit& unit : units) {
+    long double d = center - without(unit);
+    squares += d * d;
+    cubes += d * d * d;
+  }
+  return squares > 0 ? static_cast<double>(cubes / (6 * std::pow(squares, 1.5L))) : 0;
+}
+
+// Means of resamples, sorted. One 64-bit draw gives two units: 32 bits each by multiplication, whose bias is below
+// units / 2³².
+std::vector<double> ResampledMeans(std::span<const Unit> units, std::int64_t resamples, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<double> means(static_cast<size_t>(resamples));
+  const std::uint64_t count = units.size();
+  for (double& mean : means) {
+    double weight = 0, sum = 0;
+    auto add = [&](std::uint64_t bits) {
+      const Unit& unit = units[(bits * count) >> 32];
+      weight += unit.weight;
+      sum += unit.sum;
+    };
+    for (std::uint64_t i = 0; i + 1 < count; i += 2) {
+      std::uint64_t bits = random();
+      add(bits >> 32);
+      add(bits & 0xffffffffU);
+    }
+    if (count % 2 == 1) add(random() >> 32);
+    mean = sum / weight;
+  }
+  std::ranges::sort(means);
+  return means;
+}
+
+// Φ⁻¹ of the share below `mean`, equal ones counted half; kept off the ends.
+double BiasCorrection(const std::vector<double>& sorted, double mean) {
+  auto [first, last] = std::ranges::equal_range(sorted, mean);
+  double below = static_cast<double>(first - sorted.begin()), equal = static_cast<double>(last - first);
+  double count = static_cast<double>(sorted.size());
+  double share = std::clamp((below + equal / 2) / count, 0.5 / count, 1 - 0.5 / count);
+  return -NormalQuantileAbove(share);
+}
+
+// Linear between the order statistics, the i-th of n at i / (n + 1).
+double SortedQuantile(const std::vector<double>& sorted, double share) {
+  double last = static_cast<double>(sorted.size() - 1);
+  double at = std::clamp(share * static_cast<double>(sorted.size() + 1) - 1, 0.0, last);
+  double floor = std::floor(at);
+  auto index = static_cast<size_t>(floor);
+  if (floor == last) return sorted.back();
+  return sorted[index] + (at - floor) * (sorted[index + 1] - sorted[index]);
+}
+
+double BcaEnd(const std::vector<double>& sorted, double bias, double acceleration, double z) {
+  double shifted = bias + z;
+  return SortedQuantile(sorted, NormalBelow(bias + shifted / (1 - acceleration * shifted)));
+}
+
+Interval Resampled(std::span<const Unit> units, const Totals& totals, std::int64_t resamples, const BcaOptions& options) {
+  std::vector<double> sorted = ResampledMeans(units, resamples, options.seed);
+  double acceleration = JackknifeAcceleration(units, totals);
+  double bias = BiasCorrection(sorted, totals.mean);
+  double z = NormalQuantileAbove((1 - options.confidence) / 2);
+  return {BcaEnd(sorted, bias, acceleration, -z), BcaEnd(sorted, bias, acceleration, z), IntervalMethod::kBca, resamples};
+}
+
+// The mean is a ratio of two sums over the units, so all derivatives are in closed form. For units of equal weight the
+// terms in `tilt` vanish.
+Interval Analytic(std::span<const Unit> units, const Totals& totals, const BcaOptions& options) {
+  const long double n = static_cast<long double>(units.size()), mean_weight = totals.weight / n;
+  long double squares = 0, cubes = 0, bias = 0, tilt = 0, pull = 0;
+  for (const Unit& unit : units) {
+    long double influence = (unit.sum - totals.mean * unit.weight) / mean_weight;
+    squares += influence * influence;
+    cubes += influence * influence * influence;
+    bias -= 2 * (unit.weight - mean_weight) * influence / mean_weight;
+    tilt += influence * unit.weight;
+    pull += influence * unit.sum;
+  }
+  long double error = std::sqrt(squares) / n;
+  long double acceleration = cubes / (6 * std::pow(squares, 1.5L));
+  long double direction = 1 / (n * n * error);  // of the shares, per influence
+  tilt *= direction;
+  pull *= direction;
+  long double curvature = -tilt / mean_weight;
+  double gamma = static_cast<double>(bias / (2 * n * n) / error - curvature);
+  double z0 = -NormalQuantileAbove(2 * NormalBelow(static_cast<double>(acceleration)) * NormalBelow(-gamma));
+  auto end = [&](double z) {
+    double w = z0 + z, a = static_cast<double>(acceleration);
+    long double step = w / ((1 - a * w) * (1 - a * w));
+    return static_cast<double>((totals.sum / n + step * pull) / (mean_weight + step * tilt));
+  };
+  double z = NormalQuantileAbove((1 - options.confidence) / 2);
+  return {end(-z), end(z), IntervalMethod::kAbc, 0};
+}
+
+bool HasSpread(std::span<const Unit> units, const Totals& totals) {
+  return units.size() > 1 && std::ranges::any_of(units, [&](const Unit& unit) {
+           return std::fabs(unit.sum - totals.mean * unit.weight) > 1e-14 * std::fabs(unit.sum);
+         });
+}
+
+}  // namespace
+
+std::string_view IntervalMethodName(IntervalMethod method) {
+  switch (method) {
+    case IntervalMethod::kBca:
+      return "bca";
+    case IntervalMethod::kAbc:
+      return "abc";
+    case IntervalMethod::kNone:
+      return "none";
+  }
+  return "none";
+}
+
+Interval BcaInterval(std::span<const Unit> units, const BcaOptions& options) {
+  Totals totals = TotalsOf(units);
+  if (!HasSpread(units, totals)) return {-kInfinity, kInfinity, IntervalMethod::kNone, 0};
+  double wanted = std::ceil(kResamplesBeyondEachEnd / ((1 - options.confidence) / 2));
+  double resamples = std::max(wanted, static_cast<double>(kLeastResamples));
+  if (resamples * static_cast<double>(units.size()) > static_cast<double>(options.most_draws))
+    return Analytic(units, totals, options);
+  return Resampled(units, totals, static_cast<std::int64_t>(resamples), options);
+}
+
+}  // namespace ratchet::gate

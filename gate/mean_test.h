@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "gate/sampling.h"
+
+// One-sided tests of "the gain is at most g" where the gain is a mean over independent observations, and the lower
+// bounds that come from turning each test round. Upper bounds are the lower bounds of the mirrored estimate, negated.
+// p-values are never 0: what is too small for a double is the least normal double, about 2.2e-308.
+namespace ratchet::gate {
+
+struct MeanEstimate {
+  std::int64_t units = 0;  // independent observations, ≥ 1
+  double mean = 0;
+  double standard_error = 0;  // 0 = all observations gain alike, or there is one only
+  double degrees = 0;         // of freedom of Student's t, > 0 where standard_error is
+  // Of the observations. Below 0 (rare, large losses) Student's t alone says "better" too often, since a sample may
+  // hold none of the losses; the tests then take the larger p of it and of Hall's transformation of it (Hall 1992, JRSS B
+  // 54:221–228), which corrects for skewness to second order. 0 where unknown or of no matter.
+  double skewness = 0;
+};
+
+// The mean of observations, with the error of their sums that does not care how rows correlate within one (Liang and
+// Zeger 1986) and the corrections that few or unequal ones need: each residual is scaled as in CR2 and the degrees are
+// Satterthwaite's (Bell and McCaffrey 2002, Survey Methodology 28:169–181). Observations of equal weight have units − 1
+// degrees and the common error; the degrees are fewer where few weigh much. One row each is Student's paired t.
+// `scale` ≥ 0 is the size of the scores that the gains are differences of, so that their rounding is not taken for spread.
+MeanEstimate EstimateMean(std::span<const Unit> units, double scale = 0);
+
+// The mean of observations in the order of time: the error allows for autocorrelation (Newey and West 1987, Econometrica
+// 55:703–708, Bartlett weights up to ForecastLags), with the correction for few observations and its t with units − 1
+// degrees of Harvey, Leybourne and Newbold (1997, Int. J. Forecasting 13:281–291): Diebold and Mariano's test. The error
+// is infinite where the horizon is more than half of the observations.
+MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale = 0);
+
+// The greater of horizon − 1 and ⌊4 (units/100)^(2/9)⌋ (Newey and West 1994), below units.
+std::int64_t ForecastLags(std::int64_t units, int horizon);
+
+MeanEstimate Mirrored(const MeanEstimate& estimate);
+
+// Gain ≤ `gain`: Student's t of the mean. With no spread there is no t; the exact sign test speaks instead: every
+// observation above `gain` has p = 2^−units, otherwise 1.
+double MeanP(const MeanEstimate& estimate, double gain);
+
+// The least gain that MeanP does not refute at `alpha` ≤ 0.5; minus infinity where observations without spread are too
+// few to refute any.
+double MeanLowerBound(const MeanEstimate& estimate, double alpha);
+
+// Observations in all that would make MeanP ≤ alpha with the given power if the estimate is the truth, by the normal
+// approximation. The mean must exceed `gain`.
+double MeanUnitsForPower(const MeanEstimate& estimate, double gain, double alpha, double power);
+
+}  // namespace ratchet::gate

@@ -1,0 +1,195 @@
+#include "gate/slices.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "gate/alpha_ledger.h"
+#include "gate/bca.h"
+#include "gate/paired_statistic.h"
+
+namespace ratchet::gate {
+namespace {
+
+constexpr double kPower = 0.8;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr size_t kMostNamed = 5;  // slices that the sentence names
+
+template <typename T>
+std::vector<T> Picked(std::span<const T> values, std::span<const std::uint32_t> rows) {
+  std::vector<T> picked;
+  if (values.empty()) return picked;
+  picked.reserve(rows.size());
+  for (std::uint32_t row : rows) picked.push_back(values[row]);
+  return picked;
+}
+
+Status CheckRule(std::span<const SliceInput> slices, const SliceRule& rule) {
+  auto refuse = [](std::string subject, std::string cause) {
+    return Fail(ErrorCode::kInvalid, "judge", std::move(subject), std::move(cause));
+  };
+  if (!(rule.confidence >= 0.5 && rule.confidence < 1)) return refuse("slices", "confidence is not from 0.5 to below 1");
+  if (rule.min_rows < 1) return refuse("slices", "min_rows is not at least 1");
+  for (const SliceInput& slice : slices)
+    if (!std::isfinite(slice.margin) || slice.margin < 0)
+      return refuse("slice " + slice.name, "margin is not a number of at least 0");
+  return {};
+}
+
+void ShowInterval(SliceOutcome& outcome, const Measured& measured, double confidence, const Shown& shown) {
+  Interval interval;
+  if (measured.can_tell && !measured.timed)
+    interval = BcaInterval(measured.units.units,
+                           {.confidence = confidence, .seed = shown.seed, .most_draws = shown.most_draws});
+  double tail = (1 - confidence) / 2;
+  bool open = interval.method == IntervalMethod::kNone;
+  outcome.interval_low = open ? LowerBound(measured, tail) : interval.low;
+  outcome.interval_high = open ? UpperBound(measured, tail) : interval.high;
+}
+
+struct Seen {
+  SliceOutcome outcome;
+  Statistic statistic;
+};
+
+bool HasRows(const SliceInput& slice) {
+  auto counts = [](double weight) { return weight != 0; };
+  return !slice.comparison.gain.empty() && (slice.weight.empty() || std::ranges::any_of(slice.weight, counts));
+}
+
+Result<Seen> LookAt(const SliceInput& slice, const SliceRule& rule, const Shown& shown) {
+  Seen seen;
+  SliceOutcome& outcome = seen.outcome;
+  outcome = {.name = slice.name, .state = SliceState::kTooSmall, .margin = slice.margin, .interval_low = -kInfinity,
+             .interval_high = kInfinity, .test = "none", .detectable_loss = kInfinity};
+  if (!HasRows(slice)) return seen;
+  auto measured = Measure(slice.comparison, {slice.group, slice.weight, slice.time, slice.horizon});
+  if (!measured) {
+    Error error = measured.error();
+    error.subject = "slice " + slice.name;
+    return std::unexpected(error);
+  }
+  seen.statistic = measured->statistic;
+  outcome.rows = measured->units.rows;
+  outcome.units = static_cast<std::int64_t>(measured->units.units.size());
+  outcome.wins = measured->wins, outcome.losses = measured->losses;
+  outcome.difference = measured->difference;
+  ShowInterval(outcome, *measured, rule.confidence, shown);
+  if (outcome.rows < rule.min_rows) return seen;
+  outcome.state = measured->can_tell ? SliceState::kHolds : SliceState::kCannotTell;
+  if (!measured->can_tell) return seen;
+  outcome.test = TestName(*measured, -slice.margin);
+  outcome.p_worse = PValueOfLoss(*measured, -slice.margin);
+  return seen;
+}
+
+double DetectableLoss(const Statistic& statistic, double margin, double level) {
+  if (auto* estimate = std::get_if<MeanEstimate>(&statistic))
+    return margin + LeastMeanGain(level, 1, estimate->standard_error, kPower);
+  const ShareCounts& counts = std::get<ShareCounts>(statistic);
+  double differing = static_cast<double>(counts.wins + counts.losses) / static_cast<double>(counts.rows);
+  return margin + LeastShareGain(level, counts.rows, differing, kPower);
+}
+
+bool IsTested(const SliceOutcome& outcome) {
+  return outcome.state == SliceState::kHolds || outcome.state == SliceState::kWorse;
+}
+
+// Holm: the i-th least p (from 0) of m times m − i, never below that of a lesser p.
+void StepDown(std::vector<SliceOutcome>& outcomes, double alpha) {
+  std::vector<SliceOutcome*> tested;
+  for (SliceOutcome& outcome : outcomes)
+    if (IsTested(outcome)) tested.push_back(&outcome);
+  std::ranges::stable_sort(tested, {}, [](const SliceOutcome* outcome) { return outcome->p_worse; });
+  double adjusted = 0;
+  for (size_t i = 0; i < tested.size(); ++i) {
+    adjusted = std::max(adjusted, std::min(1.0, tested[i]->p_worse * static_cast<double>(tested.size() - i)));
+    tested[i]->p_adjusted = adjusted;
+    if (adjusted <= alpha) tested[i]->state = SliceState::kWorse;
+  }
+}
+
+std::string Names(const std::vector<SliceOutcome>& outcomes, SliceState state) {
+  std::string names;
+  size_t count = 0;
+  for (const SliceOutcome& outcome : outcomes) {
+    if (outcome.state != state || ++count > kMostNamed) continue;
+    if (!names.empty()) names += ", ";
+    names += outcome.name;
+    if (state == SliceState::kWorse) names += fmt::format(" by {:.3g}", -outcome.difference);
+  }
+  return count > kMostNamed ? fmt::format("{} and {} more", names, count - kMostNamed) : names;
+}
+
+std::string Sentence(const std::vector<SliceOutcome>& outcomes) {
+  if (outcomes.empty()) return {};
+  std::string worse = Names(outcomes, SliceState::kWorse), small = Names(outcomes, SliceState::kTooSmall);
+  std::string untold = Names(outcomes, SliceState::kCannotTell);
+  std::string text = worse.empty() ? fmt::format("None of {} slices is proven worse", std::ranges::count_if(outcomes, IsTested))
+                                   : "Proven worse beyond the margin: " + worse;
+  if (!small.empty()) text += "; too small to tell: " + small;
+  if (!untold.empty()) text += "; one group only, so nothing to tell chance by: " + untold;
+  return text + ".";
+}
+
+}  // namespace
+
+SliceInput PickSlice(std::string name, double margin, const Comparison& whole, const Sampling& sampling,
+                     std::span<const std::uint32_t> rows) {
+  return {.name = std::move(name),
+          .margin = margin,
+          .comparison = {whole.candidate, whole.opponent, whole.zero_one, Picked(std::span(whole.gain), rows)},
+          .group = Picked(sampling.group, rows),
+          .weight = Picked(sampling.weight, rows),
+          .time = Picked(sampling.time, rows),
+          .horizon = sampling.horizon};
+}
+
+std::string_view SliceStateName(SliceState state) {
+  switch (state) {
+    case SliceState::kHolds:
+      return "holds";
+    case SliceState::kWorse:
+      return "worse";
+    case SliceState::kTooSmall:
+      return "too_small";
+    case SliceState::kCannotTell:
+      return "cannot_tell";
+  }
+  return "holds";
+}
+
+Result<SliceReport> JudgeSlices(std::span<const SliceInput> slices, const SliceRule& rule) {
+  RATCHET_TRY(CheckRule(slices, rule));
+  SliceReport report;
+  if (slices.empty()) return report;
+  const double alpha = 1 - rule.confidence;
+  Shown shown = rule.shown;
+  shown.most_draws /= static_cast<std::int64_t>(slices.size());
+  std::vector<Statistic> statistics;
+  for (const SliceInput& slice : slices) {
+    RATCHET_ASSIGN(Seen seen, LookAt(slice, rule, shown));
+    report.slices.push_back(std::move(seen.outcome));
+    statistics.push_back(seen.statistic);
+  }
+  StepDown(report.slices, alpha);
+  double level = alpha / static_cast<double>(std::max<std::int64_t>(1, std::ranges::count_if(report.slices, IsTested)));
+  for (size_t i = 0; i < slices.size(); ++i)
+    if (SliceOutcome& outcome = report.slices[i]; IsTested(outcome))
+      outcome.detectable_loss = DetectableLoss(statistics[i], outcome.margin, level);
+  report.any_worse = std::ranges::any_of(report.slices, [](auto& s) { return s.state == SliceState::kWorse; });
+  report.reason = Sentence(report.slices);
+  return report;
+}
+
+Decision WithSlices(Decision decision, const SliceReport& report) {
+  if (report.any_worse) decision.promotes = false;
+  if (!report.reason.empty()) decision.reason += " " + report.reason;
+  return decision;
+}
+
+}  // namespace ratchet::gate
