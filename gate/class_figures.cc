@@ -10,9 +10,8 @@ namespace {
 struct ClassCounts {
   std::vector<double> target, predicted, correct;
   std::vector<char> seen;  // as target or as answer, whatever the weight
+  double rows = 0;
 };
-
-double WeightOf(std::span<const double> weight, size_t row) { return weight.empty() ? 1.0 : weight[row]; }
 
 ClassCounts CountClasses(const ClassColumns& columns, std::span<const double> weight) {
   const auto classes = static_cast<size_t>(columns.classes);
@@ -20,7 +19,8 @@ ClassCounts CountClasses(const ClassColumns& columns, std::span<const double> we
                      std::vector<char>(classes)};
   for (size_t i = 0; i < columns.target.size(); ++i) {
     const auto target = static_cast<size_t>(columns.target[i]), predicted = static_cast<size_t>(columns.predicted[i]);
-    const double w = WeightOf(weight, i);
+    const double w = weight.empty() ? 1.0 : weight[i];
+    counts.rows += w;
     counts.target[target] += w;
     counts.predicted[predicted] += w;
     if (target == predicted) counts.correct[target] += w;
@@ -49,8 +49,7 @@ Result<Figure> BalancedAccuracy(const ClassColumns& columns, std::span<const dou
   for (size_t i = 0; i < rows; ++i) {
     const auto target = static_cast<size_t>(columns.target[i]);
     const double correct = columns.predicted[i] == columns.target[i] ? 1.0 : 0.0;
-    const double times = static_cast<double>(rows) * WeightOf(weight, i) / classes;
-    figure.influence[i] = times * Quotient(correct - recall[target], counts.target[target]);
+    figure.influence[i] = counts.rows / classes * Quotient(correct - recall[target], counts.target[target]);
   }
   return figure;
 }
@@ -71,8 +70,7 @@ Result<Figure> MacroF1(const ClassColumns& columns, std::span<const double> weig
   for (size_t i = 0; i < rows; ++i) {
     const auto target = static_cast<size_t>(columns.target[i]), predicted = static_cast<size_t>(columns.predicted[i]);
     const double gain = target == predicted ? Quotient(2, counts.target[target] + counts.predicted[target]) : 0;
-    const double times = static_cast<double>(rows) * WeightOf(weight, i) / classes;
-    figure.influence[i] = times * (gain - loss(target) - loss(predicted));
+    figure.influence[i] = counts.rows / classes * (gain - loss(target) - loss(predicted));
   }
   return figure;
 }

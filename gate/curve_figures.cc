@@ -81,8 +81,7 @@ Result<Figure> RocAuc(const ClassColumns& columns, std::span<const double> weigh
   figure.value /= curve.all.positives;
   for (size_t i = 0; i < rows; ++i) {
     const double of_class = columns.target[i] == 1 ? curve.all.positives : curve.all.negatives;
-    const double times = static_cast<double>(rows) * WeightOf(weight, i) / of_class;
-    figure.influence[i] = times * (figure.influence[i] - figure.value);
+    figure.influence[i] = curve.all.Rows() / of_class * (figure.influence[i] - figure.value);
   }
   return figure;
 }
@@ -120,8 +119,7 @@ Result<Figure> PrAuc(const ClassColumns& columns, std::span<const double> weight
   }
   for (size_t i = 0; i < rows; ++i) {
     const double of_all = columns.target[i] == 1 ? figure.value : 0;
-    const double times = static_cast<double>(rows) * WeightOf(weight, i) / curve.all.positives;
-    figure.influence[i] = times * (figure.influence[i] - of_all);
+    figure.influence[i] = curve.all.Rows() / curve.all.positives * (figure.influence[i] - of_all);
   }
   return figure;
 }

@@ -30,14 +30,11 @@ double Sum(Span values, Span weight) {
   return static_cast<double>(sum);
 }
 
+double TotalWeight(size_t rows, Span weight) { return weight.empty() ? static_cast<double>(rows) : Sum(weight, {}); }
+
 Figure MeanFigure(Span scores, Span weight) {
-  const auto rows = static_cast<double>(scores.size());
-  const double total = weight.empty() ? rows : Sum(weight, {});
-  Figure figure{Sum(scores, weight) / total, std::vector<double>(scores.size())};
-  for (size_t i = 0; i < scores.size(); ++i) {
-    const double times = weight.empty() ? 1 : rows * weight[i] / total;
-    figure.influence[i] = times * (scores[i] - figure.value);
-  }
+  Figure figure{Sum(scores, weight) / TotalWeight(scores.size(), weight), std::vector<double>(scores.size())};
+  for (size_t i = 0; i < scores.size(); ++i) figure.influence[i] = scores[i] - figure.value;
   return figure;
 }
 
@@ -56,11 +53,9 @@ Result<Figure> RatioFigure(const Metric& metric, const RowTerms& terms, Span wei
     return Refuse(metric, texts ? "all references are empty" : "all targets are 0", texts ? "" : "Use mae.");
   }
   Figure figure{Sum(terms.numerator, weight) / whole, std::vector<double>(terms.numerator.size())};
-  const double times = static_cast<double>(terms.numerator.size()) / whole;
-  for (size_t i = 0; i < figure.influence.size(); ++i) {
-    const double w = weight.empty() ? times : times * weight[i];
-    figure.influence[i] = w * (terms.numerator[i] - figure.value * terms.denominator[i]);
-  }
+  const double times = TotalWeight(terms.numerator.size(), weight) / whole;
+  for (size_t i = 0; i < figure.influence.size(); ++i)
+    figure.influence[i] = times * (terms.numerator[i] - figure.value * terms.denominator[i]);
   return figure;
 }
 
@@ -115,13 +110,14 @@ double SlopeOf(Goal goal, double value, double nominal) {
   return 0;
 }
 
-// Scores of rows that count the same need no detour by the mean: right or wrong stays −1, 0, 1 to the last bit.
-Result<Comparison> CompareMeans(const Metric& metric, const Evidence& candidate, const Evidence& opponent) {
+// The scores of a mean need no detour by their mean: right or wrong stays −1, 0, 1 to the last bit.
+Result<Comparison> CompareMeans(const Metric& metric, const Evidence& candidate, const Evidence& opponent,
+                                Span weight) {
   RATCHET_ASSIGN(RowTerms ours, TermsOf(metric, candidate));
   RATCHET_ASSIGN(const RowTerms theirs, TermsOf(metric, opponent));
-  const auto rows = static_cast<double>(ours.numerator.size());
-  Comparison comparison{.candidate = Sum(ours.numerator, {}) / rows,
-                        .opponent = Sum(theirs.numerator, {}) / rows,
+  const double total = TotalWeight(ours.numerator.size(), weight);
+  Comparison comparison{.candidate = Sum(ours.numerator, weight) / total,
+                        .opponent = Sum(theirs.numerator, weight) / total,
                         .zero_one = IsRightOrWrong(metric.id),
                         .gain = std::move(ours.numerator)};
   const double slope = SlopeOf(metric.goal, 0, 0);
@@ -161,9 +157,9 @@ Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, cons
   RATCHET_TRY(CheckEvidence(subject, metric.needs, opponent));
   RATCHET_TRY(CheckPaired(subject, metric.needs, candidate, opponent));
   const Span weight = UnequalWeights(candidate);
-  const bool plain_mean = metric.aggregate == Aggregate::kMean && metric.goal != Goal::kNominal && weight.empty();
-  RATCHET_ASSIGN(Comparison comparison, plain_mean ? CompareMeans(metric, candidate, opponent)
-                                                   : CompareFigures(metric, candidate, opponent, weight));
+  const bool is_mean = metric.aggregate == Aggregate::kMean && metric.goal != Goal::kNominal;
+  RATCHET_ASSIGN(Comparison comparison, is_mean ? CompareMeans(metric, candidate, opponent, weight)
+                                                : CompareFigures(metric, candidate, opponent, weight));
   RATCHET_TRY(CheckFigure(metric, comparison.candidate - comparison.opponent, comparison.gain));
   return comparison;
 }

@@ -26,10 +26,11 @@
 // - wer, cer: edits by length of the references, over all rows; above 1 where much is inserted.
 namespace ratchet::gate {
 
-// influence[i] is n · ∂value/∂m_i at m = 1, where the figure is seen as a function of how often each of the n rows is
-// there (the empirical influence value or infinitesimal jackknife: Hampel 1974, JASA 69:383–393; Efron 1982, "The
-// Jackknife, the Bootstrap and Other Resampling Plans", ch. 6). Its mean is 0 up to rounding; the variance of the
-// figure is about the variance of its mean. For roc_auc it is made of DeLong's structural components.
+// influence[i] is W · ∂value/∂w_i, with w_i the weight of row i (1 where there are none) and W the sum of all: by what
+// the figure changes for a little more of such a row (the empirical influence value or infinitesimal jackknife: Hampel
+// 1974, JASA 69:383–393; Efron 1982, "The Jackknife, the Bootstrap and Other Resampling Plans", ch. 6). Its mean by the
+// weights is 0 up to rounding; the variance of the figure is about the variance of that mean. For roc_auc it is made of
+// DeLong's structural components.
 struct Figure {
   double value = 0;  // in the metric's unit
   std::vector<double> influence;
@@ -41,9 +42,11 @@ struct Figure {
 // a cut-off that ParseMetric would refuse, numbers so large that the figure is not finite.
 Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence);
 
-// Candidate against opponent on the same rows. The difference is oriented by the metric's goal; for coverage it is the
-// opponent's distance from highest − lowest level less the candidate's (at no distance the gain is read as if from
-// above, so that its spread is not lost). kInvalid as Evaluate, and where the rows are not the same on both sides.
+// Candidate against opponent on the same rows. Where these have weights, Sampling::weight must say them again: the
+// figures are weighted, and each gain is that of one row of weight 1. The difference is oriented by the metric's goal;
+// for coverage it is the opponent's distance from highest − lowest level less the candidate's (at no distance the gain
+// is read as if from above, so that its spread is not lost). kInvalid as Evaluate, and where the rows are not the same
+// on both sides.
 Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent);
 
 // Candidate's figure less the opponent's, turned so that positive means better; as the mean of Comparison::gain.

@@ -3,7 +3,7 @@
 
 Usage: reference_figures.py FILE. One line an entry: its key, then numbers. "case NAME" begins a case. Columns of one side
 are called 0.column and 1.column; figures are figure/METRIC/SIDE, and influence/METRIC/SIDE is what the figure changes by as
-each row comes to count a little more: central differences of the reference's own figure in the row's weight, times rows.
+each row comes to count a little more: the slope of the reference's own figure in the row's weight, times all weights.
 Texts are the numbers of their code points.
 """
 import sys
@@ -14,19 +14,16 @@ import scipy.stats
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-STEP = 1e-3  # of the central differences: their error is of the order of (STEP / rows)², relative
+STEP = 1e-3  # in the weights, around 1, of the differences; their error is of the order of (STEP / rows)², relative
 
 
 def influence(figure, weight):
-    """figure: a function of the rows' weights."""
-    rows = len(weight)
-    values = np.empty(rows)
-    for i in range(rows):
-        up, down = weight.copy(), weight.copy()
-        up[i] *= 1 + STEP
-        down[i] *= 1 - STEP
-        values[i] = rows * (figure(up) - figure(down)) / (2 * STEP)
-    return values
+    """figure: a function of the rows' weights. Central differences; for rows without weight one-sided ones, of three points."""
+    values = np.empty(len(weight))
+    for i in range(len(weight)):
+        at = [figure(weight + step * STEP * (np.arange(len(weight)) == i)) for step in ((0, 1, 2) if weight[i] == 0 else (-1, 1))]
+        values[i] = (-3 * at[0] + 4 * at[1] - at[2] if weight[i] == 0 else at[1] - at[0]) / (2 * STEP)
+    return values * weight.sum()
 
 
 class Writer:
