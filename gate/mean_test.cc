@@ -112,7 +112,8 @@ MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, doub
   }
   long double h = horizon, few = (n + 1 - 2 * h + h * (h - 1) / n) / n;
   // So long a horizon leaves nothing to judge by.
-  if (2 * horizon > n || variance <= 0) return {.units = n, .mean = estimate.mean, .standard_error = kInfinity, .degrees = 1};
+  if (2 * horizon > n || variance <= 0)
+    return {.units = n, .mean = estimate.mean, .standard_error = kInfinity, .degrees = 1};
   estimate.standard_error = static_cast<double>(std::sqrt(variance / few) / r.weight);
   estimate.degrees = static_cast<double>(n - 1);
   return estimate;

@@ -1,5 +1,6 @@
 #include "bench/gate/coverage.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numbers>
@@ -125,11 +126,12 @@ std::vector<CoverageRow> SimulateCoverage(const Run& run, int trials) {
   for (const Source& source : Sources()) {
     auto covered = RunTrials(run, stream++, trials, [&](Random& random) { return Look(source, random); });
     CoverageRow row{.data = source.data, .method = covered.front().method};
-    for (const Covered& c : covered) {
-      row.shown += c.shown ? 1.0 / trials : 0;
-      row.too_low += c.too_low ? 1.0 / trials : 0;
-      row.bound += c.bound ? 1.0 / trials : 0;
-    }
+    auto share = [&](bool Covered::* what) {
+      return static_cast<double>(std::ranges::count_if(covered, [&](const Covered& c) { return c.*what; })) / trials;
+    };
+    row.shown = share(&Covered::shown);
+    row.too_low = share(&Covered::too_low);
+    row.bound = share(&Covered::bound);
     rows.push_back(row);
   }
   return rows;

@@ -58,10 +58,11 @@ PowerCell SimulatePower(const Run& run, double alpha, const PowerCell& cell, int
   auto p_values = RunTrials(run, stream, trials, [&](std::mt19937_64& random) {
     return gate::McnemarP(DrawCounts(cell.rows, cell.differing, cell.gain, random));
   });
-  for (double p : p_values) {
-    result.ours += p <= result.level ? 1.0 / trials : 0;
-    result.fixed += p <= alpha ? 1.0 / trials : 0;
-  }
+  auto share_at = [&](double level) {
+    return static_cast<double>(std::ranges::count_if(p_values, [&](double p) { return p <= level; })) / trials;
+  };
+  result.ours = share_at(result.level);
+  result.fixed = share_at(alpha);
   return result;
 }
 

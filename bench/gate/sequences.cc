@@ -126,13 +126,15 @@ Outcome OneSequence(const NullPlan& plan, Kin kin, Gate gate, std::mt19937_64& r
 
 NullResult Summary(Gate gate, std::string scenario, const std::vector<Outcome>& outcomes) {
   NullResult result{.gate = gate, .scenario = std::move(scenario)};
-  std::int64_t any = 0;
-  double count = static_cast<double>(outcomes.size());
+  std::int64_t any = 0, promotions = 0;
+  double gain = 0, count = static_cast<double>(outcomes.size());
   for (const Outcome& outcome : outcomes) {
     any += outcome.promotions > 0;
-    result.promotions += outcome.promotions / count;
-    result.imaginary_gain += outcome.imaginary_gain / count;
+    promotions += outcome.promotions;
+    gain += outcome.imaginary_gain;
   }
+  result.promotions = static_cast<double>(promotions) / count;
+  result.imaginary_gain = gain / count;
   result.any = ShareOf(any, static_cast<std::int64_t>(outcomes.size()));
   return result;
 }
