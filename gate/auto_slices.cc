@@ -236,8 +236,8 @@ std::vector<RowSlice> CommonSlices(const Feature& feature) {
       rest.insert(rest.end(), of_bin.begin(), of_bin.end());
       continue;
     }
-    std::string name = feature.name + " = ";
-    name = binned.IsNumber() ? RangeName(binned, order[i]) : name + binned.categories[order[i]];
+    std::string name = binned.IsNumber() ? RangeName(binned, order[i])
+                                         : feature.name + " = " + binned.categories[order[i]];
     slices.push_back({std::move(name), std::move(of_bin)});
   }
   std::ranges::sort(rest);
