@@ -42,3 +42,27 @@ install_packages() {
   # shellcheck disable=SC2086
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
+
+# scikit-learn and SciPy, by which the gate's figures are tested. Debian 12's SciPy asks for a compiler (pythran) that asks for
+# another Boost than the house is built with; it runs without, so there it is unpacked into build/python instead.
+reference_python=build/python/usr/lib/python3/dist-packages
+install_reference_python() {
+  is_installed python3-sklearn && return 0
+  [ -d "$reference_python/sklearn" ] && return 0
+  local sudo=""
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq || return 1
+  if apt-get install -s -qq --no-install-recommends python3-sklearn >/dev/null 2>&1; then
+    install_packages python3-sklearn
+    return
+  fi
+  install_packages python3-numpy python3-joblib python3-threadpoolctl python3-decorator liblbfgsb0 libblas3 liblapack3 \
+    libgfortran5 libgomp1 || return 1
+  echo "Unpacking from the distribution: python3-scipy python3-sklearn"
+  local folder="build/python.new" package
+  rm -rf "$folder" build/python && mkdir -p "$folder" || return 1
+  (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root python3-scipy python3-sklearn python3-sklearn-lib) || return 1
+  for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder" || return 1; done
+  rm -f "$folder"/*.deb
+  mv "$folder" build/python
+}

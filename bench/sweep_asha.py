@@ -42,6 +42,7 @@ def run_sweep(ratchet, name, seed, epochs, prune):
     ratchet.apply(name, SPEC.format(name=name, seed=seed, epochs=epochs, prune="    prune: asha" if prune else ""))
     run = ratchet.wait_for_run(ratchet.start_run(name), 3600)
     trials = ratchet.get(f"/api/v1/runs/{run['id']}/trials")
+    assert all(item["state"] in ("succeeded", "pruned") for item in trials["items"]), trials
     best = next(item for item in trials["items"] if item["name"] == trials["best"])
     assert len(trials["items"]) == 16
     cpu_s = sum(attempt["cpu_s"] or 0 for step in run["steps"] if step["kind"] == "trial" for attempt in step["attempts"])

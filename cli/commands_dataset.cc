@@ -158,6 +158,22 @@ std::string SplitText(const Json& split) {
                      ShownValue(Field(split, "holdout")), Field(split, "key").is_null() ? "the whole row" : key);
 }
 
+// The α ledger: what looking at the sealed rows has cost.
+Table EpochsTable(const Json& epochs) {
+  Table table({{"HOLDOUT OF"}, {"EPOCH", Align::kRight}, {"PUSHES"}, {"ROWS", Align::kRight}, {"LOOKS", Align::kRight},
+               {"ALPHA SPENT", Align::kRight}, {"LEFT", Align::kRight}, {"NEXT LEVEL", Align::kRight}});
+  const auto level = [](const Json& epoch, const char* name) {
+    const auto value = NumberField(epoch, name);
+    return value ? fmt::format("{:.3g}", *value) : std::string(kAbsent);
+  };
+  for (const Json& epoch : epochs)
+    table.Add({TextField(epoch, "model"), ShownInt(IntField(epoch, "epoch")),
+               fmt::format("{}–{}", IntField(epoch, "after_push").value_or(0) + 1, IntField(epoch, "until_push").value_or(0)),
+               ShownCount(IntField(epoch, "rows").value_or(0)), ShownInt(IntField(epoch, "looks")), level(epoch, "spent"),
+               level(epoch, "left"), level(epoch, "next_level")});
+  return table;
+}
+
 Outcome ShowVersion(Context& context, Client& client, const VersionedName& named) {
   RATCHET_ASSIGN(std::string body,
                  client.Get(fmt::format("/api/v1/datasets/{}/versions/{}", named.name, named.version)));
@@ -194,6 +210,8 @@ Outcome Show(Context& context, const std::string& word) {
                                    {"Target", OneLine(TextField(dataset, "target"))},
                                    {"Updated", updated ? ShownTime(*updated) : ""}}, context.console));
   context.console.Out("\n" + SchemaTable(context.console, Field(dataset, "schema")));
+  const Table epochs = EpochsTable(Field(dataset, "holdout_epochs"));
+  if (!epochs.Empty()) context.console.Out("\n" + epochs.Render(context.console));
   return kExitDone;
 }
 

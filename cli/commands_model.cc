@@ -78,6 +78,15 @@ std::string OverrideText(const Json& forced_by) {
                              ShownInt(IntField(forced_by, "release")), TextField(forced_by, "reason")));
 }
 
+// What looking at the sealed rows has cost; empty for a decision of before the ledger.
+std::string LookText(const Json& holdout) {
+  if (!holdout.is_object()) return {};
+  const auto level = [&](const char* name) { return NumberField(holdout, name).value_or(0); };
+  return fmt::format("number {} at the rows of epoch {}, at level {:.3g}; {:.3g} of alpha left, the next look has {:.3g}",
+                     IntField(holdout, "look").value_or(0), IntField(holdout, "epoch").value_or(0), level("level"),
+                     level("left"), level("next_level"));
+}
+
 // The gate's report in a few lines.
 std::string DecisionText(const Console& console, const Json& decision) {
   auto difference = NumberField(decision, "difference");
@@ -93,7 +102,24 @@ std::string DecisionText(const Console& console, const Json& decision) {
        {"Interval", IntervalText(decision)},
        {"Test", TestText(decision)},
        {"Rows", ShownCount(IntField(decision, "rows").value_or(0)) + " of the holdout"},
+       {"Look", LookText(Field(decision, "holdout"))},
        {"Rows needed", needed ? ShownCount(*needed) : ""}}, console);
+}
+
+// The parts of the rows that the spec asks after, or that a search found.
+void PrintSlices(Console& console, const std::string& title, const Json& slices) {
+  Table table({{title}, WordColumn("STATE"), {"ROWS", Align::kRight}, {"DIFFERENCE", Align::kRight}, {"MARGIN", Align::kRight},
+               {"P WORSE", Align::kRight}});
+  for (const Json& slice : slices) {
+    const std::string state = TextField(slice, "state");
+    const bool judged = state == "holds" || state == "worse";
+    const auto number = [&](const char* name) { return NumberField(slice, name).value_or(0); };
+    table.Add({OneLine(TextField(slice, "name")), state, ShownCount(IntField(slice, "rows").value_or(0)),
+               judged ? fmt::format("{:+.4f}", number("difference")) : kAbsent, fmt::format("{:.4g}", number("margin")),
+               judged ? ShownP(number("p_adjusted")) : kAbsent});
+    table.PaintLast(1, PaintOfState(state == "holds" ? "ok" : state));
+  }
+  if (!table.Empty()) console.Out("\n" + table.Render(console));
 }
 
 // Prints the version's decision report, where there is one.
@@ -104,6 +130,8 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
     return std::unexpected(std::move(decision).error());
   }
   context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(context.console, *decision));
+  PrintSlices(context.console, "SLICE", Field(*decision, "slices"));
+  PrintSlices(context.console, "WORST SEGMENT", Field(*decision, "segments"));
   return {};
 }
 
@@ -169,12 +197,12 @@ Outcome Versions(Context& context, const std::string& name) {
   }
   std::int64_t now_us = context.clock.WallUs();
   Table table({{"VERSION", Align::kRight},
-               {"STATE"},
+               WordColumn("STATE"),
                {"METRIC"},
                {"SCORE", Align::kRight},
                {"OPPONENT", Align::kRight},
                {"AGAINST"},
-               {"VERDICT"},
+               WordColumn("VERDICT"),
                {"DATA"},
                {"RUN", Align::kRight},
                {"SIZE", Align::kRight},

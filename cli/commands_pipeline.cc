@@ -81,7 +81,7 @@ Outcome List(Context& context) {
     return kExitDone;
   }
   std::int64_t now_us = context.clock.WallUs();
-  Table table({{"NAME"}, {"MODEL"}, {"STATE"}, {"REVISION", Align::kRight}, {"LAST RUN", Align::kRight}, {"UPDATED"}});
+  Table table({{"NAME"}, {"MODEL"}, WordColumn("STATE"), {"REVISION", Align::kRight}, {"LAST RUN", Align::kRight}, {"UPDATED"}});
   for (const Json& item : Field(list, "items")) {
     auto updated = IntField(item, "updated_at");
     table.Add({TextField(item, "name"), TextField(item, "model"), TextField(item, "state"), ShownInt(IntField(item, "revision")),

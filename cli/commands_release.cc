@@ -111,7 +111,7 @@ Outcome ListReleases(Context& context, const std::string& name, const PageOption
                {"KIND"},
                {"FROM", Align::kRight},
                {"TO", Align::kRight},
-               {"STATE"},
+               WordColumn("STATE"),
                {"STRATEGY"},
                {"TOOK", Align::kRight},
                {"ACTOR"},

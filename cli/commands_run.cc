@@ -198,7 +198,7 @@ Outcome List(Context& context, const ListOptions& options) {
   // A column of zeros would take the place that the words need on a narrow screen.
   const bool urgent = std::ranges::any_of(
       Field(list, "items"), [](const Json& run) { return IntField(run, "priority").value_or(0) != 0; });
-  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, {"STATE"}, {"OUTCOME"},
+  std::vector<Column> columns = {{"RUN", Align::kRight}, {"PIPELINE"}, WordColumn("STATE"), WordColumn("OUTCOME"),
                                  {"CANDIDATE", Align::kRight}, {"DATA"}, {"TOOK", Align::kRight}, {"CREATED"}, {"REASON"}};
   if (urgent) columns.insert(columns.begin() + kPriorityColumn, {"PRIORITY", Align::kRight});
   Table table(columns);
@@ -479,8 +479,9 @@ void AddRunCommands(CLI::App& root, Context& context) {
                                {.name = "reproduce",
                                 .summary = "train the same again and compare the weights",
                                 .details = "A new run on the same revision, settings and dataset version, with nothing taken\n"
-                                           "from the cache. It ends after training, as `reproduced` where the weights are bit\n"
-                                           "for bit the same, else as `differs`. What is live stays live.",
+                                           "from the cache; of a sweep, the winning trial alone. It ends after training, as\n"
+                                           "`reproduced` where the weights are bit for bit the same, else as `differs`. What is live\n"
+                                           "stays live.",
                                 .examples = "ratchet run reproduce 5 --wait",
                                 .exit_status = "  0                       done; with --wait: the weights are the same\n"
                                                "  1                       refused; with --wait: they differ, or the run failed\n"},

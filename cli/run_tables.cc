@@ -81,7 +81,7 @@ Table DriftedColumns(const Json& run) {
 }
 
 Table TrialsTable(const Json& trials, bool utf8) {
-  Table table({{""}, {"TRIAL"}, {"STATE"}, {"EPOCHS", Align::kRight}, {TextField(trials, "metric"), Align::kRight},
+  Table table({{""}, {"TRIAL"}, WordColumn("STATE"), {"EPOCHS", Align::kRight}, {TextField(trials, "metric"), Align::kRight},
                {"RANK", Align::kRight}, {"PARAMS"}, {"WHY"}});
   const Json& items = Field(trials, "items");
   // Behind a step that failed no trial was begun: there is nothing to compare.

@@ -41,11 +41,23 @@ std::vector<size_t> Table::Widths(size_t max_width) const {
     widths.push_back(width);
   }
   auto total = [&] { return std::accumulate(widths.begin(), widths.end(), kGap * (widths.size() - 1)); };
-  while (max_width > 0 && total() > max_width) {
-    auto widest = std::max_element(widths.begin(), widths.end());
-    if (*widest <= kNarrowest) break;
-    --*widest;
-  }
+  auto widest_of = [&](bool whole) {
+    size_t* widest = nullptr;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const bool kept = columns_[i].whole || columns_[i].align == Align::kRight;
+      if (kept == whole && widths[i] > kNarrowest && (!widest || widths[i] > *widest)) widest = &widths[i];
+    }
+    return widest;
+  };
+  auto narrow = [&](bool whole) {
+    while (max_width > 0 && total() > max_width) {
+      size_t* widest = widest_of(whole);
+      if (!widest) break;
+      --*widest;
+    }
+  };
+  narrow(false);
+  narrow(true);
   return widths;
 }
 
@@ -113,9 +125,9 @@ std::string RenderPairs(const Pairs& pairs, size_t max_width) {
 }
 
 Paint PaintOfState(const std::string& state) {
-  for (const char* well : {"succeeded", "promoted", "live", "passed", "done", "ready", "better", "ok", "active"})
+  for (const char* well : {"succeeded", "promoted", "live", "passed", "done", "ready", "better", "not_worse", "ok", "active"})
     if (state == well) return Paint::kGreen;
-  for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "fail"})
+  for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "worse", "fail"})
     if (state == bad) return Paint::kRed;
   for (const char* moving :
        {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "warn"})

@@ -12,7 +12,11 @@ enum class Align { kLeft, kRight };
 struct Column {
   std::string title;
   Align align = Align::kLeft;
+  bool whole = false;  // narrowed only when no other column can be, as those to the right, which hold numbers
 };
+
+// A column of words to look for, such as states: half of one says nothing.
+inline Column WordColumn(std::string title) { return {.title = std::move(title), .whole = true}; }
 
 // What becomes of text that is wider than its column may be.
 enum class Overflow { kCut, kWrap };
@@ -28,7 +32,8 @@ class Table {
   void PaintLast(size_t column, Paint paint);
   bool Empty() const { return rows_.empty(); }
 
-  // `max_width` 0 = as wide as it needs to be; otherwise the widest columns are narrowed until all fits.
+  // `max_width` 0 = as wide as it needs to be; otherwise the widest columns are narrowed until all fits, words and numbers
+  // last.
   std::string Render(size_t max_width, bool color, Overflow overflow = Overflow::kCut) const;
   // For standard output: within the terminal's width, whole in a pipe.
   std::string Render(const Console& console, Overflow overflow = Overflow::kCut) const;

@@ -189,7 +189,13 @@ Result<Response> GetDataset(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::string name, NameParam(request, "name", "dataset"));
   RATCHET_ASSIGN(const registry::Dataset dataset,
                  api.store.Read([&](Db& db) { return registry::GetDataset(db, name); }));
-  return JsonResponse(DatasetJson(dataset));
+  RATCHET_ASSIGN(const auto epochs, api.store.Read([&](Db& db) -> Result<std::vector<registry::HoldoutEpoch>> {
+    return registry::ListEpochs(db, name);
+  }));
+  Json json = DatasetJson(dataset);
+  json["holdout_epochs"] = Json::array();
+  for (const registry::HoldoutEpoch& epoch : epochs) json["holdout_epochs"].push_back(HoldoutEpochJson(epoch));
+  return JsonResponse(json);
 }
 
 Result<Response> ListDatasetVersions(Api& api, const Request& request) {

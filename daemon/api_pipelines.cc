@@ -8,6 +8,7 @@
 #include "daemon/api_handlers.h"
 #include "daemon/shapes.h"
 #include "lake/base64.h"
+#include "lake/manifest.h"
 #include "pipeline/spec.h"
 #include "pipeline/graph.h"
 #include "pipeline/spec_recipe.h"
@@ -73,10 +74,21 @@ Json RecipesOf(Api& api) {
   return worker.value("recipes", Json::array());
 }
 
+// The columns of the dataset's latest rows.
+std::optional<lake::Schema> SchemaOf(Api& api, const std::string& dataset) {
+  const auto version = api.store.Read([&](Db& db) -> Result<registry::DatasetVersion> {
+    RATCHET_ASSIGN(const registry::Dataset found, registry::GetDataset(db, dataset));
+    return registry::GetDatasetVersion(db, dataset, found.latest_version);
+  });
+  const auto text = version ? api.blobs.Read(version->manifest) : Result<std::string>();
+  if (!version || !text) return std::nullopt;
+  const auto manifest = lake::ManifestFromJson(*text);
+  return manifest ? std::optional(manifest->schema) : std::nullopt;
+}
+
 Result<pipeline::Spec> CheckedSpec(Api& api, const std::string& text) {
-  RATCHET_ASSIGN(pipeline::Spec spec, pipeline::ParseSpec(text));
-  if (const Json recipes = RecipesOf(api); !recipes.empty()) RATCHET_TRY(pipeline::CheckRecipe(spec, recipes, text));
-  return spec;
+  return pipeline::ParseSpec(text, {.recipes = RecipesOf(api),
+                                    .schema_of = [&](const std::string& dataset) { return SchemaOf(api, dataset); }});
 }
 
 Json SplitJson(const pipeline::SplitSpec& split) {

@@ -103,7 +103,7 @@ Result<Response> ReproduceRun(Api& api, const Request& request) {
                              .reason = {{"kind", "reproduce"}, {"detail", detail}},
                              .overrides = first.overrides,
                              .spec = first.spec,
-                             .steps = pipeline::PlanSteps(spec, true),
+                             .steps = pipeline::PlanReproduction(spec, first),
                              .priority = first.priority,
                              .deadline_s = first.deadline_s,
                              .fresh = true,

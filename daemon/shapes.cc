@@ -1,5 +1,8 @@
 #include "daemon/shapes.h"
 
+#include <algorithm>
+
+#include "gate/alpha_ledger.h"
 #include "pipeline/step_folder.h"
 
 namespace ratchet::daemon {
@@ -121,6 +124,17 @@ Json DatasetJson(const registry::Dataset& dataset) {
           {"rows", RowsJson(dataset.rows)},
           {"created_at", dataset.created_at},
           {"updated_at", dataset.updated_at}};
+}
+
+Json HoldoutEpochJson(const registry::HoldoutEpoch& epoch) {
+  Json json = {{"model", epoch.model}, {"epoch", epoch.number}, {"rows", epoch.rows}, {"after_push", epoch.after_push},
+               {"until_push", epoch.until_push}, {"looks", epoch.looks}, {"alpha", nullptr},
+               {"spent", epoch.alpha_spent}, {"left", nullptr}, {"next_level", nullptr}, {"opened_at", epoch.opened_at}};
+  if (!epoch.budget) return json;
+  json["alpha"] = *epoch.budget;
+  json["left"] = std::max(0.0, *epoch.budget - epoch.alpha_spent);
+  json["next_level"] = gate::LevelOfLook(*epoch.budget, epoch.looks + 1);
+  return json;
 }
 
 Json DatasetVersionJson(const registry::DatasetVersion& version) {

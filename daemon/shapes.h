@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "daemon/api.h"
+#include "registry/holdout.h"
 #include "registry/models.h"
 #include "registry/pipelines.h"
 #include "registry/records.h"
@@ -16,6 +17,7 @@ Json DriftJson(const registry::DriftReport& drift);
 enum class ProgressOf { kRunningSteps, kAllSteps };
 Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which = ProgressOf::kRunningSteps);
 Json DatasetJson(const registry::Dataset& dataset);
+Json HoldoutEpochJson(const registry::HoldoutEpoch& epoch);
 Json DatasetVersionJson(const registry::DatasetVersion& version);
 Json ModelJson(const registry::Model& model);
 enum class ManifestIn { kLeftOut, kIncluded };

@@ -52,8 +52,8 @@ class Timeline {
 
   Json StepShape(const Step& step) const {
     const Json waits = Waits(step) ? WaitsOf(step) : Json::array();
-    double waited_ms = 0;
-    for (const Json& wait : waits) waited_ms += wait["ms"].get<double>();
+    std::int64_t waited_us = 0;
+    for (const Json& wait : waits) waited_us += wait["until"].get<std::int64_t>() - wait["from"].get<std::int64_t>();
     Json attempts = Json::array();
     for (const Attempt& attempt : step.attempts)
       attempts.push_back({{"number", attempt.number},
@@ -68,7 +68,7 @@ class Timeline {
             {"ready_at", OrNull(step.ready_at)},
             {"started_at", OrNull(step.started_at)},
             {"ended_at", OrNull(step.ended_at)},
-            {"waited_ms", waited_ms},
+            {"waited_ms", Ms(waited_us)},
             {"waits", waits},
             {"attempts", std::move(attempts)}};
   }
@@ -124,6 +124,16 @@ class Timeline {
     return "worker";
   }
 
+  // Between its attempts a step waits, though it has begun.
+  static std::int64_t BetweenAttempts(const Step& step) {
+    std::int64_t sum_us = 0;
+    for (size_t i = 1; i < step.attempts.size(); ++i) {
+      const Attempt& before = step.attempts[i - 1];
+      sum_us += std::max<std::int64_t>(0, step.attempts[i].started_at - before.ended_at.value_or(step.attempts[i].started_at));
+    }
+    return sum_us;
+  }
+
   // From the step that ended last back along the needs that ended last.
   Json CriticalPath() const {
     const Step* at = nullptr;
@@ -135,9 +145,10 @@ class Timeline {
     std::int64_t from = run_.created_at;
     for (auto step = chain.rbegin(); step != chain.rend(); ++step) {
       const std::int64_t begun = (*step)->started_at.value_or(from), ended = (*step)->ended_at.value_or(end_us_);
+      const std::int64_t between = BetweenAttempts(**step);
       path.push_back({{"step", (*step)->name},
-                      {"waited_ms", Ms(std::max<std::int64_t>(0, begun - from))},
-                      {"ran_ms", Ms(std::max<std::int64_t>(0, ended - begun))}});
+                      {"waited_ms", Ms(std::max<std::int64_t>(0, begun - from) + between)},
+                      {"ran_ms", Ms(std::max<std::int64_t>(0, ended - begun - between))}});
       from = ended;
     }
     return path;

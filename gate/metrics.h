@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,32 +10,101 @@
 #include "base/result.h"
 #include "gate/decision.h"
 
-// The metrics that a pipeline may be judged by.
+// The metrics that a model can be judged by. What each is of the kept evidence: gate/evaluate.h.
 namespace ratchet::gate {
 
-// How the per-row scores of a metric become its one figure.
+enum class MetricId {
+  kAccuracy,
+  kBalancedAccuracy,
+  kMacroF1,
+  kMicroF1,
+  kLogLoss,
+  kBrier,
+  kRocAuc,
+  kPrAuc,
+  kMae,
+  kRmse,
+  kWape,
+  kMape,
+  kSmape,
+  kMase,
+  kPinball,
+  kWeightedQuantileLoss,
+  kCoverage,
+  kNdcg,
+  kMrr,
+  kHitRate,
+  kRecall,
+  kWer,
+  kCer,
+};
+
+// Which figure is the better one.
+enum class Goal {
+  kHigher,
+  kLower,
+  kNominal,  // coverage: the nearer to the share that the quantile levels promise
+};
+
+// What must have been kept of each row (the columns: gate/evidence.h).
+enum class Needs {
+  kClasses,              // target and predicted class
+  kTargetProbability,    // the probability given to the true class
+  kSquareSum,            // that, and the sum of the squared probabilities
+  kPositiveProbability,  // two classes, and the probability of the positive one
+  kConfidence,           // target and predicted class, and the probability of the predicted one
+  kPredictions,          // target and predicted number
+  kScales,               // those, and the scale of the row's series
+  kQuantiles,            // target and predicted quantiles
+  kRankedLists,          // relevances as ranked, and all that the query has
+  kWordEdits,            // wrong words and words
+  kCharacterEdits,       // wrong characters and characters
+};
+
+// How the rows become the one figure.
 enum class Aggregate {
   kMean,      // the mean over rows
   kRootMean,  // the square root of the mean over rows
+  kRatio,     // a sum over rows by another sum over rows
+  kOfSet,     // of all rows together: counts of classes, the order of the rows by score
 };
 
+// Whether a name takes a cut-off: the @10 of ndcg@10.
+enum class CutOff { kNone, kOptional, kRequired };
+
+inline constexpr std::int64_t kMostCutOff = 10'000;
+
 struct Metric {
-  std::string_view name;  // "accuracy", as in a spec
-  std::string_view task;  // "classification" or "regression"
+  MetricId id;
+  std::string_view name;  // "accuracy", "ndcg"; lives as long as the process
+  std::string_view task;  // "classification", "regression", "forecasting", "ranking" or "transcription"
   std::string_view unit;  // what one unit of the figure is, for people: "share of rows", "nats", "target's unit"
-  PerRow per_row;
+  Goal goal;
+  bool higher_is_better;  // goal == kHigher
+  Needs needs;
   Aggregate aggregate;
-  bool higher_is_better;
+  CutOff takes_cut_off;
+  std::optional<PerRow> per_row;  // what the score is that a test step writes for each row; none: it writes none yet
+  std::int64_t cut_off = 0;       // ranks 1 … cut_off count; 0 = the whole list
 };
 
 // All of them, in the order to show. Lives as long as the process.
 std::span<const Metric> KnownMetrics();
+
+// Any metric by its name as in a spec, its cut-off included: "accuracy", "ndcg@10". kNotFound with the known names and
+// the near one; kInvalid where the cut-off is missing, not to be had, or not a whole number from 1 to kMostCutOff.
+Result<Metric> ParseMetric(std::string_view text);
+
+// The inverse: "ndcg@10".
+std::string MetricText(const Metric& metric);
+
+// Those that a test step scores row by row (`per_row`): what a pipeline may name.
 std::vector<std::string> MetricNames();
 
-// kNotFound with the known names and the near one.
+// One of these. kNotFound with their names and the near one.
 Result<Metric> FindMetric(std::string_view name);
 
-// The metric's figure of a mean of per-row scores.
+// The figure of a mean of per-row scores, for kMean and kRootMean.
 double FigureOfMean(Aggregate aggregate, double mean);
 
 }  // namespace ratchet::gate

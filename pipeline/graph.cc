@@ -37,7 +37,7 @@ void AddTraining(const Spec& spec, const std::vector<std::string>& needs, std::v
 
 }  // namespace
 
-std::vector<StepInput> PlanSteps(const Spec& spec, bool reproduce) {
+static std::vector<StepInput> StepsToTraining(const Spec& spec) {
   std::vector<StepInput> steps{{.name = "validate", .kind = "validate", .needs = {}, .params = {}}};
   std::vector<std::string> before_training{"validate"};
   for (const StepSpec& step : spec.steps) {
@@ -47,7 +47,21 @@ std::vector<StepInput> PlanSteps(const Spec& spec, bool reproduce) {
     before_training.push_back(step.name);
   }
   AddTraining(spec, before_training, steps);
-  if (reproduce) return steps;
+  return steps;
+}
+
+std::vector<StepInput> PlanReproduction(const Spec& spec, const registry::Run& first) {
+  std::vector<StepInput> steps = StepsToTraining(spec);
+  const registry::Step* train = first.FindStep("train");
+  const std::string winner = train && train->outputs ? train->outputs->value("trial", "") : "";
+  if (winner.empty()) return steps;
+  std::erase_if(steps, [&](const StepInput& step) { return step.kind == "trial" && step.name != winner; });
+  steps.back().needs = {winner};
+  return steps;
+}
+
+std::vector<StepInput> PlanSteps(const Spec& spec) {
+  std::vector<StepInput> steps = StepsToTraining(spec);
   std::string last = "train";
   for (const char* name : {"test", "gate", "release"}) {
     steps.push_back({.name = name, .kind = name, .needs = {last}, .params = {}});

@@ -10,8 +10,11 @@
 namespace ratchet::pipeline {
 
 // The steps of a run in an order in which each stands after those it needs: validate, the user's own, training (a trial
-// each for a sweep, then `train`, which picks the best), test, gate, release. With `reproduce` it ends after training.
-std::vector<registry::StepInput> PlanSteps(const Spec& spec, bool reproduce = false);
+// each for a sweep, then `train`, which picks the best), test, gate, release.
+std::vector<registry::StepInput> PlanSteps(const Spec& spec);
+// The same as far as the training that gave `first` its model. Of a sweep that is the winner's alone: which of the others
+// were stopped, and when, hung on how fast they were side by side.
+std::vector<registry::StepInput> PlanReproduction(const Spec& spec, const registry::Run& first);
 
 // The user's own step of this name; null for built-in ones.
 const StepSpec* FindStep(const Spec& spec, const std::string& name);

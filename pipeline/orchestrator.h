@@ -77,6 +77,7 @@ class Orchestrator {
   Result<StepInputs> GatherInputs(const Context& at, const registry::Step& step);
   Status GatherFiles(const Context& at, StepInputs& inputs);
   Status GatherVersions(const Context& at, StepInputs& inputs);
+  Status GatherHoldout(const Context& at, StepInputs& inputs);
   bool TakeFromCache(Context& at, const registry::Step& step, const registry::Json& step_file, std::string& key);
   bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit);
   bool EndAttemptWithError(Context& at, const registry::Attempt& attempt, registry::AttemptState state, const StepExit& exit);
@@ -97,6 +98,7 @@ class Orchestrator {
   bool Perform(Context& at, const StartRelease& action);
   bool Perform(Context& at, const FollowRelease& action);
   Result<registry::DecisionInput> Judge(const Context& at);
+  Result<std::optional<registry::HoldoutEpoch>> EpochOf(const registry::Run& run, const registry::Step& test);
   bool WentLive(const registry::Run& run);
 
   // orchestrator_triggers.cc

@@ -6,9 +6,11 @@
 
 #include "base/log.h"
 #include "base/names.h"
+#include "pipeline/holdout_plan.h"
 #include "pipeline/orchestrator_run.h"
 #include "pipeline/step_cache.h"
 #include "registry/datasets.h"
+#include "registry/events.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -59,6 +61,20 @@ Result<Json> ParseBlob(const registry::BlobStore& blobs, const std::string& sha2
 
 bool ExpectsLikeLive(const Json& expect) {
   return std::ranges::any_of(expect, [](const Json& item) { return item.is_object() && item.contains("like"); });
+}
+
+// Against whom and on which rows the candidate is tested is kept in the registry: the step's folder is neither durable nor
+// out of the step's reach. That the sealed rows are opened is told.
+Status NoteTest(Db& db, std::int64_t now_us, const StepInputs& inputs) {
+  const registry::HoldoutEpoch& epoch = *inputs.epoch;
+  if (epoch.looks == 0) RATCHET_TRY(registry::PutEpoch(db, epoch));
+  registry::SetOutputs(db, inputs.run->id, inputs.step.name,
+                       {{"opponent_version", inputs.live ? Json(inputs.live->version) : Json()}, {"epoch", epoch.number}});
+  registry::AppendEvent(db, {.type = "holdout.opened", .run = inputs.run->id, .pipeline = inputs.run->pipeline, .model = epoch.model,
+                             .data = {{"dataset", epoch.dataset}, {"epoch", epoch.number}, {"rows", epoch.rows},
+                                      {"version", inputs.candidate->version}, {"attempt", inputs.attempt}},
+                             .at = now_us});
+  return {};
 }
 
 // What a class of failure means for the reader who did not write Ratchet.
@@ -125,9 +141,35 @@ Status Orchestrator::GatherVersions(const Context& at, StepInputs& inputs) {
     }
     return {};
   }));
+  if (inputs.step.kind == "test") return GatherHoldout(at, inputs);
   if (!inputs.reference.is_string()) return {};
   RATCHET_ASSIGN(inputs.reference, ParseBlob(blobs_, inputs.reference));
   return {};
+}
+
+// The sealed rows to judge on. They are those of the run's data, or of newer data where another run has gone on to that.
+Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
+  const Run& run = at.run();
+  RATCHET_ASSIGN(const auto current, store_.Read([&](Db& db) -> Result<std::optional<registry::HoldoutEpoch>> {
+    return registry::CurrentEpoch(db, run.dataset, run.model);
+  }));
+  inputs.holdout_manifest = inputs.data->dataset_manifest;
+  if (current && current->until_push > run.dataset_version) {
+    RATCHET_ASSIGN(const auto newer, store_.Read([&](Db& db) {
+      return registry::GetDatasetVersion(db, run.dataset, current->until_push);
+    }));
+    RATCHET_ASSIGN(inputs.holdout_manifest, ParseBlob(blobs_, newer.manifest));
+  }
+  HoldoutRows rows;
+  for (const Json& segment : inputs.holdout_manifest.at("segments"))
+    if (segment.at("split") == "holdout") rows[segment.at("push")] += segment.at("rows").get<std::int64_t>();
+  inputs.epoch = NextEpoch(current, rows, at.spec->gate.fresh_rows);
+  inputs.epoch->dataset = run.dataset;
+  inputs.epoch->model = run.model;
+  if (inputs.epoch->opened_at == 0 || !current || current->number != inputs.epoch->number) inputs.epoch->opened_at = now_us_;
+  if (inputs.epoch->rows > 0) return {};
+  return Fail(ErrorCode::kConflict, "test", run.model, "no row of " + run.dataset + " has fallen into the holdout",
+              "Push more rows, or make a dataset with a greater share for the holdout");
 }
 
 Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& step) {
@@ -178,9 +220,7 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   if (Status written = WriteStepFolder(files_, step_file); !written) return Postpone(at.run(), written.error());
   auto attempt = store_.Write([&](Db& db) -> Result<Attempt> {
     if (!key.empty()) registry::SetCacheKey(db, at.run().id, step.name, key);
-    // Against whom the candidate is tested is kept here: the step's folder is neither durable nor out of the step's reach.
-    if (step.kind == "test")
-      registry::SetOutputs(db, at.run().id, step.name, {{"opponent_version", inputs->live ? Json(inputs->live->version) : Json()}});
+    if (step.kind == "test") RATCHET_TRY(NoteTest(db, now_us_, *inputs));
     return registry::StartAttempt(db, now_us_, at.run().id, step.name);
   });
   if (!attempt) return Postpone(at.run(), attempt.error());
@@ -325,7 +365,8 @@ Result<Json> Orchestrator::AdoptOutputs(const Context& at, const Step& step, con
     if (!IsTestResult(result)) return Fail(ErrorCode::kCorrupt, "take in", "result.json", "it does not say what was tested");
     RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
     outputs["scores.pack"] = {{"sha256", scores}};
-    outputs["opponent_version"] = step.outputs ? step.outputs->value("opponent_version", Json()) : Json();
+    for (const char* noted : {"opponent_version", "epoch"})
+      outputs[noted] = step.outputs ? step.outputs->value(noted, Json()) : Json();
   }
   const StepSpec* own = FindStep(*at.spec, step.name);
   if (own == nullptr) return outputs;

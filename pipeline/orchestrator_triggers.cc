@@ -77,7 +77,7 @@ bool Orchestrator::FireTrigger(const registry::PipelineMark& pipeline, const Spe
     // A schedule counts from when it was applied; what fell into a pause or into an empty dataset's time is not made up.
     const std::int64_t since_us = std::max(pipeline.schedule_seen_at.value_or(0), pipeline.updated_at);
     auto missed = schedule->Missed(since_us, now_us_);
-    if (missed) watched->facts.missed_fires = missed->count;
+    if (missed) watched->facts.missed_fires = missed->count, watched->facts.first_missed_us = missed->first_us;
     WakeAt(schedule->NextAfter(now_us_));
   }
   auto trigger = watched->has_rows ? DueTrigger(watched->facts) : std::nullopt;

@@ -18,6 +18,7 @@ namespace ratchet::pipeline {
 namespace {
 
 constexpr std::int64_t kMostRunSeconds = 90LL * 86'400;
+constexpr size_t kMostSliceColumns = 16;
 constexpr std::int64_t kMostNewRows = 1'000'000'000'000;
 constexpr size_t kMaxColumnBytes = 128;
 
@@ -163,11 +164,46 @@ void ReadRun(Section run, RunSpec& into) {
   Take(into.priority, run.Whole("priority", -100, 100));
 }
 
-void ReadTest(Section test, TestSpec& into) {
+// "label", or {column: label, margin: 0.01}.
+std::optional<SliceSpec> ReadSlice(const YamlNode& node, const std::string& path, Faults& faults) {
+  if (node.kind == YamlNode::Kind::kPlain || node.kind == YamlNode::Kind::kQuoted) {
+    if (Status named = CheckColumn(node.text); named) return SliceSpec{.column = node.text};
+    faults.Add(path, node.line, "must name a column");
+    return std::nullopt;
+  }
+  Section slice(faults, &node, path, node.line, {"column", "margin"});
+  SliceSpec into;
+  slice.Require("column", "the column whose groups must not get worse");
+  Take(into.column, slice.Text("column", CheckColumn));
+  Take(into.margin, slice.Number("margin", "a number of at least 0, in the metric's unit", [](double v) { return v >= 0; }));
+  return into;
+}
+
+void ReadTest(Section test, Faults& faults, TestSpec& into) {
   into.metric = test.Text("metric", CheckMetricName);
+  into.group_by = test.Text("group_by", CheckColumn);
+  Take(into.min_rows, test.Whole("min_rows", 2, kMostNewRows));
+  const YamlNode* slices = test.Find("slices");
+  if (!slices) return;
+  if (slices->kind != YamlNode::Kind::kList)
+    return test.Fault("slices", "must be a list of columns such as [label], or of {column: label, margin: 0.01}");
+  if (slices->items.size() > kMostSliceColumns)
+    return test.Fault("slices", fmt::format("must have at most {} entries", kMostSliceColumns));
+  for (size_t i = 0; i < slices->items.size(); ++i) {
+    auto slice = ReadSlice(slices->items[i], fmt::format("test.slices[{}]", i), faults);
+    if (slice && std::ranges::count(into.slices, slice->column, &SliceSpec::column) > 0)
+      test.Fault(fmt::format("slices[{}]", i), "names a column a second time");
+    else if (slice) into.slices.push_back(std::move(*slice));
+  }
 }
 
 void ReadGate(Section gate, GateSpec& into) {
+  Take(into.rule, gate.OneOf("rule", {"better", "not_worse"}));
+  Take(into.margin, gate.Number("margin", "a number above 0, in the metric's unit", [](double v) { return v > 0; }));
+  if (into.rule == "not_worse" && into.margin == 0) gate.Require("margin", "the largest loss that `rule: not_worse` lets pass");
+  if (into.rule == "better" && gate.Has("margin")) gate.Fault("margin", "belongs to `rule: not_worse`; this rule has better_by");
+  if (into.rule == "not_worse" && gate.Has("better_by")) gate.Fault("better_by", "belongs to `rule: better`; this rule has margin");
+  Take(into.fresh_rows, gate.Whole("fresh_rows", 1, kMostNewRows));
   Take(into.better_by, gate.Number("better_by", "a number of at least 0", [](double v) { return v >= 0; }));
   Take(into.confidence, gate.Number("confidence", "a number from 0.5 to below 1, such as 0.95",
                                     [](double v) { return v >= 0.5 && v < 1; }));
@@ -181,7 +217,7 @@ void ReadRelease(Section release, ReleaseSpec& into) {
 
 }  // namespace
 
-Result<Spec> SpecFromTree(const YamlNode& tree) {
+Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   Faults faults;
   Spec spec;
   Section root(faults, &tree, "", tree.line, {"model", "data", "steps", "train", "test", "gate", "release", "retrain", "run"});
@@ -194,18 +230,21 @@ Result<Spec> SpecFromTree(const YamlNode& tree) {
   if (root.Has("train"))
     ReadTrain(root.Child("train", TrainKeys()), faults, spec.train);
   ReadSteps(root, faults, spec);
-  ReadTest(root.Child("test", {"metric"}, {"slices", "budgets"}), spec.test);
-  ReadGate(root.Child("gate", {"better_by", "confidence", "baseline"}), spec.gate);
+  ReadTest(root.Child("test", {"metric", "slices", "min_rows", "group_by"}, {"budgets"}), faults, spec.test);
+  ReadGate(root.Child("gate", {"rule", "better_by", "margin", "confidence", "baseline", "fresh_rows"}), spec.gate);
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
   ReadRetrain(root.Child("retrain", {"new_rows", "schedule", "drift"}, {"live_metric_below"}), spec.retrain);
   ReadRun(root.Child("run", {"deadline", "priority"}), spec.run);
+  if (!known.recipes.empty()) AddRecipeFaults(spec, known.recipes, &tree, faults);
+  const auto schema = known.schema_of && !spec.data.dataset.empty() ? known.schema_of(spec.data.dataset) : std::nullopt;
+  if (schema) AddColumnFaults(spec, *schema, tree, faults);
   if (!faults.Empty()) return std::unexpected(faults.ToError());
   return spec;
 }
 
-Result<Spec> ParseSpec(std::string_view text) {
+Result<Spec> ParseSpec(std::string_view text, const Known& known) {
   RATCHET_ASSIGN(YamlNode tree, ParseYamlTree(text));
-  return SpecFromTree(tree);
+  return SpecFromTree(tree, known);
 }
 
 }  // namespace ratchet::pipeline

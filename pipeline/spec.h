@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "lake/schema.h"
 #include "pipeline/sweep.h"
 
 // The pipeline spec: YAML (or JSON, its subset) → typed values, with every fault found in one go.
@@ -78,13 +80,25 @@ struct RunSpec {
   std::int64_t priority = 0;                       // -100 … 100; higher first in the queue
 };
 
+// A column whose groups must not get worse.
+struct SliceSpec {
+  std::string column;
+  double margin = 0.0;                             // loss that does not count, in the metric's own unit, ≥ 0
+};
+
 struct TestSpec {
-  std::optional<std::string> metric;               // none = the recipe's (or accuracy / mae by task)
+  std::optional<std::string> metric;               // none = the recipe's default
+  std::vector<SliceSpec> slices;
+  std::int64_t min_rows = 100;                     // a smaller slice is too small to tell, ≥ 2
+  std::optional<std::string> group_by;             // column: rows of equal value are one observation (user, session, clip)
 };
 
 struct GateSpec {
-  double better_by = 0.0;                          // in the metric's own unit, ≥ 0
-  double confidence = 0.95;                        // 0.5 ≤ c < 1
+  std::string rule = "better";                     // better | not_worse
+  double better_by = 0.0;                          // in the metric's own unit, ≥ 0; of the rule better
+  double margin = 0.0;                             // likewise, of the rule not_worse: > 0
+  double confidence = 0.95;                        // 0.5 ≤ c < 1; over all looks at the same sealed rows
+  std::int64_t fresh_rows = 1'000;                 // unseen holdout rows that open a new epoch, ≥ 1
   std::string baseline = "auto";                   // auto | majority | mean
 };
 
@@ -112,6 +126,13 @@ struct Spec {
   RunSpec run;
 };
 
+// What a spec may refer to.
+struct Known {
+  nlohmann::json recipes = nlohmann::json::array();  // what the workers can run, as pipeline/spec_recipe.h describes it; empty = unknown
+  // The columns of a dataset; nothing where it has no rows yet. May be empty.
+  std::function<std::optional<lake::Schema>(const std::string& dataset)> schema_of = {};
+};
+
 // Where an input comes from: "data.train" → {"data", "train"}, "join.rows.csv" → {"join", "rows.csv"}.
 struct InputName {
   std::string step, output;
@@ -120,8 +141,8 @@ InputName SplitInput(const std::string& input);
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
 // fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, slices, budgets, watch, live_metric_below, …) are refused
-// with a sentence that says so: nothing is silently ignored.
-Result<Spec> ParseSpec(std::string_view text);
+// with a sentence that says so: nothing is silently ignored. What the spec refers to is checked as far as it is `known`.
+Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 
 // The spec with `overrides` ("train.params.epochs" → value) applied, checked like a spec of its own. Paths must exist in
 // the spec's grammar; only train.params, train.seed, train.limits, a step's params, gate and run may be overridden.

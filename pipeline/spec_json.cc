@@ -13,7 +13,8 @@ namespace {
 const std::vector<std::string> kOverridable = {"train.seed",        "train.limits.cpus", "train.limits.memory",
                                                "train.limits.time", "train.limits.disk", "train.limits.attempts",
                                                "gate.better_by",    "gate.confidence",   "gate.baseline",
-                                               "run.deadline",      "run.priority"};
+                                               "gate.margin",       "gate.fresh_rows",   "run.deadline",
+                                               "run.priority"};
 constexpr std::string_view kParams = "train.params.";
 
 std::vector<std::string> Words(std::string_view path) {
@@ -92,6 +93,23 @@ nlohmann::json RetrainToJson(const RetrainSpec& retrain) {
   return json;
 }
 
+
+nlohmann::json TestToJson(const TestSpec& test) {
+  nlohmann::json json = {{"min_rows", test.min_rows}};
+  if (test.metric) json["metric"] = *test.metric;
+  if (test.group_by) json["group_by"] = *test.group_by;
+  if (!test.slices.empty()) json["slices"] = nlohmann::json::array();
+  for (const SliceSpec& slice : test.slices) json["slices"].push_back({{"column", slice.column}, {"margin", slice.margin}});
+  return json;
+}
+
+nlohmann::json GateToJson(const GateSpec& gate) {
+  nlohmann::json json = {{"rule", gate.rule}, {"confidence", gate.confidence}, {"baseline", gate.baseline},
+                         {"fresh_rows", gate.fresh_rows}};
+  if (gate.rule == "not_worse") json["margin"] = gate.margin;
+  else json["better_by"] = gate.better_by;
+  return json;
+}
 }  // namespace
 
 nlohmann::json SpecToJson(const Spec& spec) {
@@ -102,8 +120,6 @@ nlohmann::json SpecToJson(const Spec& spec) {
   }
   nlohmann::json train = WorkToJson(spec.train);
   if (spec.train.sweep) train["sweep"] = SweepToJson(*spec.train.sweep);
-  nlohmann::json test = nlohmann::json::object();
-  if (spec.test.metric) test["metric"] = *spec.test.metric;
   nlohmann::json run = {{"priority", spec.run.priority}};
   if (spec.run.deadline_s) run["deadline"] = *spec.run.deadline_s;
   return {
@@ -111,9 +127,8 @@ nlohmann::json SpecToJson(const Spec& spec) {
       {"data", std::move(data)},
       {"steps", StepsToJson(spec.steps)},
       {"train", std::move(train)},
-      {"test", std::move(test)},
-      {"gate",
-       {{"better_by", spec.gate.better_by}, {"confidence", spec.gate.confidence}, {"baseline", spec.gate.baseline}}},
+      {"test", TestToJson(spec.test)},
+      {"gate", GateToJson(spec.gate)},
       {"release", {{"strategy", spec.release.strategy}, {"approval", spec.release.approval}}},
       {"retrain", RetrainToJson(spec.retrain)},
       {"run", std::move(run)}};

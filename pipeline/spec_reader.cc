@@ -52,7 +52,9 @@ void Faults::Add(std::string path, int line, std::string detail) {
 }
 
 Error Faults::ToError() const {
-  const FieldError& first = found_.front();
+  std::vector<FieldError> sorted = found_;
+  std::ranges::stable_sort(sorted, {}, &FieldError::line);
+  const FieldError& first = sorted.front();
   std::string place = first.field;
   if (first.line > 0) place += fmt::format("{}(line {})", place.empty() ? "" : " ", first.line);
   std::string more = count_ > 1 ? fmt::format(" (and {} more fault{})", count_ - 1, count_ == 2 ? "" : "s") : "";
@@ -62,7 +64,7 @@ Error Faults::ToError() const {
           .hint = {},
           .field = first.field,
           .line = first.line,
-          .details = found_};
+          .details = sorted};
 }
 
 Section::Section(Faults& faults, const YamlNode* node, std::string path, int line, std::vector<std::string> known,

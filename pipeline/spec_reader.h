@@ -19,7 +19,7 @@ class Faults {
   static constexpr size_t kMostFaults = 50;
   void Add(std::string path, int line, std::string detail);
   bool Empty() const { return count_ == 0; }
-  // kInvalid; field and line are those of the first fault.
+  // kInvalid; the faults in the order of their lines, field and line those of the first.
   Error ToError() const;
 
  private:

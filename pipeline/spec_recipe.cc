@@ -7,7 +7,7 @@
 
 #include "base/names.h"
 #include "gate/metrics.h"
-#include "pipeline/spec_reader.h"
+#include "pipeline/spec_sections.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -48,13 +48,10 @@ std::string FaultOf(const json& param, const json& value) {
   return fits ? "" : fmt::format("must be of type {}{}, not {}", type, range, Quoted(value.dump()));
 }
 
-int LineOf(std::string_view text, const std::vector<std::string>& path) {
-  auto tree = text.empty() ? Result<YamlNode>(YamlNode{}) : ParseYamlTree(text);
-  if (!tree) return 0;
-  const YamlNode* node = &*tree;
+int LineOf(const YamlNode* node, const std::vector<std::string>& path) {
   int line = 0;
   for (const std::string& key : path) {
-    const YamlEntry* entry = node->Find(key);
+    const YamlEntry* entry = node ? node->Find(key) : nullptr;
     if (!entry) break;
     line = entry->line;
     node = &entry->node;
@@ -69,14 +66,14 @@ Path Below(Path path, const std::string& key) {
   return path;
 }
 
-// What is checked against the workers' recipes, with the spec's text for the lines.
+// What is checked against the workers' recipes, with the spec's tree, or null, for the lines.
 struct Check {
   const json& recipes;
-  std::string_view text;
-  Faults faults = {};
+  const YamlNode* tree;
+  Faults& faults;
 
   void Add(const Path& path, const std::string& fault) {
-    if (!fault.empty()) faults.Add(fmt::format("{}", fmt::join(path, ".")), LineOf(text, path), fault);
+    if (!fault.empty()) faults.Add(fmt::format("{}", fmt::join(path, ".")), LineOf(tree, path), fault);
   }
   const json* Recipe(const WorkSpec& work, const Path& path, bool for_step);
   void Param(const json& recipe, const Path& path, const std::string& name, const json& value);
@@ -121,26 +118,29 @@ void Check::Space(const json& recipe, const Path& path, const std::string& name,
 
 }  // namespace
 
-Status CheckRecipe(const Spec& spec, const json& recipes, std::string_view text) {
-  Check check{recipes, text};
+void AddRecipeFaults(const Spec& spec, const json& recipes, const YamlNode* tree, Faults& faults) {
+  Check check{recipes, tree, faults};
   for (const StepSpec& step : spec.steps) {
     if (!step.recipe) continue;
     const Path path{"steps", step.name};
     if (const json* recipe = check.Recipe(step, path, true)) check.Params(*recipe, step, path);
   }
-  if (spec.train.recipe) {
-    if (const json* recipe = check.Recipe(spec.train, {"train"}, false)) {
-      const std::string task = recipe->value("task", std::string());
-      if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
-        check.Add({"test", "metric"}, fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task,
-                                                  *spec.train.recipe, task));
-      check.Params(*recipe, spec.train, {"train"});
-      if (spec.train.sweep)
-        for (const auto& [name, space] : spec.train.sweep->params)
-          check.Space(*recipe, {"train", "sweep", name}, name, space);
-    }
-  }
-  if (!check.faults.Empty()) return std::unexpected(check.faults.ToError());
+  if (!spec.train.recipe) return;
+  const json* recipe = check.Recipe(spec.train, {"train"}, false);
+  if (!recipe) return;
+  const std::string task = recipe->value("task", std::string());
+  if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
+    check.Add({"test", "metric"},
+              fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task, *spec.train.recipe, task));
+  check.Params(*recipe, spec.train, {"train"});
+  if (spec.train.sweep)
+    for (const auto& [name, space] : spec.train.sweep->params) check.Space(*recipe, {"train", "sweep", name}, name, space);
+}
+
+Status CheckRecipe(const Spec& spec, const json& recipes) {
+  Faults faults;
+  AddRecipeFaults(spec, recipes, nullptr, faults);
+  if (!faults.Empty()) return std::unexpected(faults.ToError());
   return {};
 }
 

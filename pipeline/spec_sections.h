@@ -15,6 +15,12 @@ void Take(Value& into, auto&& read) {
 inline const std::vector<std::string> kWorkKeys{"recipe", "command", "params", "seed", "inputs", "limits", "retry", "cache"};
 void ReadWork(Section& section, Faults& faults, WorkSpec& into);
 
+// The faults that CheckRecipe tells (pipeline/spec_recipe.h), with the lines of `tree` where it is not null.
+void AddRecipeFaults(const Spec& spec, const nlohmann::json& recipes, const YamlNode* tree, Faults& faults);
+
+// Columns that the target or an expectation names and the dataset does not have.
+void AddColumnFaults(const Spec& spec, const lake::Schema& schema, const YamlNode& tree, Faults& faults);
+
 // `steps` of the spec `root`, which has `train` read already, and whether needs, inputs and outputs fit together.
 void ReadSteps(Section& root, Faults& faults, Spec& into);
 

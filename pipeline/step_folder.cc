@@ -106,14 +106,32 @@ void AddAll(Json& list, const Json& paths) {
   for (const Json& path : paths) list.push_back(path);
 }
 
+Json EpochPacks(const StepInputs& inputs, const BlobStore& blobs) {
+  Json paths = Json::array();
+  for (const Json& segment : inputs.holdout_manifest.at("segments")) {
+    const std::int64_t push = segment.at("push");
+    if (segment.at("split") != "holdout" || push <= inputs.epoch->after_push || push > inputs.epoch->until_push) continue;
+    paths.push_back(blobs.PathOf(segment.at("sha256")));
+  }
+  return paths;
+}
+
+// What is kept of a row beside its scores, for slices and groups.
+Json ColumnsBeside(const TestSpec& test) {
+  Json columns = Json::array();
+  for (const SliceSpec& slice : test.slices) columns.push_back(slice.column);
+  if (test.group_by && std::ranges::count(test.slices, *test.group_by, &SliceSpec::column) == 0) columns.push_back(*test.group_by);
+  return columns;
+}
+
 // What only the test step gets: the sealed rows and the two bundles.
 void AddTestPart(Json& step, const StepInputs& inputs, const BlobStore& blobs) {
-  step["inputs"]["holdout"] = Packs(inputs, blobs, "holdout");
+  step["inputs"]["holdout"] = EpochPacks(inputs, blobs);
   step["candidate"] = BundlePaths(*inputs.candidate, blobs);
   step["live"] = inputs.live ? BundlePaths(*inputs.live, blobs) : Json();
   step["metric"] = inputs.metric;
   step["baseline"] = inputs.spec->gate.baseline;
-  step["slices"] = Json::array();
+  step["slices"] = ColumnsBeside(inputs.spec->test);
 }
 
 // Every path below the data directory that the step's inputs name.

@@ -13,6 +13,7 @@
 #include "pipeline/executor.h"
 #include "pipeline/spec.h"
 #include "registry/blob_store.h"
+#include "registry/holdout.h"
 #include "registry/records.h"
 
 // The folder of one attempt: what goes in (step.json) and what is read back. See docs/formats.md, "Step folder".
@@ -44,6 +45,8 @@ struct StepInputs {
   std::map<std::string, std::string> files;                 // "STEP.OUTPUT" → SHA-256
   std::optional<std::string> resume;                        // checkpoint folder of an earlier attempt
   std::optional<registry::Version> candidate, live;         // test only
+  std::optional<registry::HoldoutEpoch> epoch;              // test only: the sealed rows that it may open …
+  registry::Json holdout_manifest;                          // … as this manifest, parsed, has them
   registry::Json reference;                                 // validate with `like`: manifest of the live version's rows, parsed
   std::string metric;                                       // train and test
   std::string data_dir;

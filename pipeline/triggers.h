@@ -14,6 +14,7 @@ struct TriggerFacts {
   std::int64_t rows_now = 0;             // of the dataset's latest version, all splits
   std::int64_t rows_at_last_run = 0;     // of the version that the newest run used; 0 = no run yet
   std::int64_t missed_fires = 0;         // fire times of the schedule that no run has answered
+  std::int64_t first_missed_us = 0;      // the earliest of them
   std::optional<double> drift_limit;     // retrain.drift
   std::optional<double> drift;           // of rows that no run has seen; worst column
   std::string drifted_column;

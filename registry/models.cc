@@ -115,10 +115,27 @@ Page<Version> ListVersions(Db& db, const std::string& model, int limit, const st
   return page;
 }
 
+static Status NoteLook(Db& db, std::int64_t now_us, const Version& record, const DecisionInput& input) {
+  std::optional<std::int64_t> epoch, look;
+  std::optional<double> alpha, budget;
+  if (input.look) {
+    RATCHET_ASSIGN(const HoldoutEpoch found, GetEpoch(db, record.dataset, record.model, input.look->epoch));
+    if (found.looks + 1 != input.look->look)
+      return Fail(ErrorCode::kConflict, "note the look of", record.model + "@" + std::to_string(record.version),
+                  "it is look " + std::to_string(found.looks + 1) + " of its epoch, not " + std::to_string(input.look->look));
+    epoch = input.look->epoch, look = input.look->look, alpha = input.look->alpha, budget = input.look->budget;
+  }
+  db.Exec("INSERT INTO holdout_looks (dataset, dataset_version, model, version, run, rows, p_value, verdict, at, epoch, look,"
+          " alpha, budget) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          record.dataset, record.dataset_version, record.model, record.version, record.run, input.rows, input.p_value,
+          input.verdict, now_us, epoch, look, alpha, budget);
+  return {};
+}
+
 Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std::int64_t version,
                       const DecisionInput& input) {
   RATCHET_ASSIGN(Version record, GetVersion(db, model, version));
-  VersionState to = input.verdict == "better" ? VersionState::kPassed : VersionState::kRejected;
+  VersionState to = input.promotes ? VersionState::kPassed : VersionState::kRejected;
   bool released = record.shown_state != Name(record.state);  // live, previous or retired
   if (released || (record.state != to && !MayMove(record.state, to)))
     return Fail(ErrorCode::kConflict, "record the decision on", model + "@" + std::to_string(version),
@@ -127,10 +144,7 @@ Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std
           " decision_json = ?, scores = ? WHERE model = ? AND version = ?",
           Name(to), input.score, input.opponent, input.opponent_kind, input.opponent_version, input.verdict,
           input.report, input.scores, model, version);
-  db.Exec("INSERT INTO holdout_looks (dataset, dataset_version, model, version, run, rows, p_value, verdict, at)"
-          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-          record.dataset, record.dataset_version, model, version, record.run, input.rows, input.p_value, input.verdict,
-          now_us);
+  RATCHET_TRY(NoteLook(db, now_us, record, input));
   AppendEvent(db, {.type = "decision", .run = record.run, .model = model,
                    .data = {{"version", version}, {"verdict", input.verdict}, {"score", input.score},
                             {"opponent", input.opponent}},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "registry/db.h"
+#include "registry/holdout.h"
 #include "registry/records.h"
 
 // Models, their versions, and the releases that change what serves.
@@ -38,9 +39,12 @@ struct DecisionInput {
   std::optional<std::int64_t> opponent_version;
   std::int64_t rows = 0;
   std::string scores;       // SHA-256 of the scores pack
+  bool promotes = false;    // the verdict lets it go on
+  std::optional<HoldoutLook> look;  // none: tested before there was a ledger
 };
-// Stores the gate's report and moves the version to passed (verdict better) or rejected. Notes the look at the holdout.
-// kConflict for a version that has been released or rejected: its decision stands.
+// Stores the gate's report and moves the version to passed (where the verdict promotes) or rejected. Notes the look at the
+// holdout. kConflict for a version that has been released or rejected: its decision stands; and for a look that is not
+// the epoch's next.
 // Event decision, audit entry.
 Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std::int64_t version,
                       const DecisionInput& input);

@@ -118,9 +118,11 @@ void RunEvent(Db& db, std::int64_t now_us, std::int64_t run, const std::string& 
   if (!row.executeStep()) return;
   const std::string trace_id = row.getColumn(2).getString();
   data["trace_id"] = trace_id;
+  const std::string run_span = trace_id.substr(0, 16);
+  data["span_id"] = run_span;
   if (data.contains("attempt")) {
     data["span_id"] = SpanId(trace_id, data.value("step", ""), data.value("attempt", std::int64_t{0}));
-    data["parent_span_id"] = trace_id.substr(0, 16);
+    data["parent_span_id"] = run_span;
   }
   AppendEvent(db, {.type = type, .run = run, .pipeline = row.getColumn(0).getString(),
                    .model = row.getColumn(1).getString(), .data = std::move(data), .at = now_us});

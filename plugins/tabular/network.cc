@@ -147,7 +147,8 @@ class Builder {
     std::string body = "    h = x\n";
     std::int64_t in = inputs_;
     for (std::int64_t i = 0; i < options_.layers; ++i) {
-      body += fmt::format("    h = torch.dropout(torch.relu({}), {}, self.training)\n",
+      // '#' keeps the point: TorchScript takes no whole number where a real one belongs.
+      body += fmt::format("    h = torch.dropout(torch.relu({}), {:#}, self.training)\n",
                           Linear(fmt::format("layer{}", i), in, options_.hidden, "h"), options_.dropout);
       in = options_.hidden;
     }

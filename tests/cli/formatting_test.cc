@@ -61,6 +61,16 @@ TEST(CutToWidth, EndsInAnEllipsisAndNeverSplitsACharacter) {
   EXPECT_EQ(CutToWidth("abc", 0), "");
 }
 
+TEST(Table, KeepsWordsAndNumbersWholeOnANarrowScreen) {
+  Table table({{"RUN", Align::kRight}, {"PIPELINE"}, WordColumn("OUTCOME"), {"REASON"}});
+  table.Add({"1234567890", "a-pipeline-with-a-long-name", "not_better", "10,000 rows since version 1"});
+  const std::string shown = table.Render(50, false);
+  EXPECT_NE(shown.find("1234567890  "), std::string::npos) << shown;
+  EXPECT_NE(shown.find("not_better  "), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("a-pipeline-with-a-long-name"), std::string::npos) << shown;
+  EXPECT_LE(DisplayWidth(shown.substr(0, shown.find('\n'))), 50u) << shown;
+}
+
 TEST(Table, AlignsByDisplayWidth) {
   Table table({{"NAME"}, {"ROWS", Align::kRight}, {"WHEN"}});
   table.Add({"größe", "12", "now"});

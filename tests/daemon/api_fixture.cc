@@ -98,7 +98,8 @@ std::int64_t ApiFixture::MakePassedVersion(const std::string& model_bytes) {
                                    .score = 0.9,
                                    .opponent = 0.5,
                                    .opponent_kind = "majority",
-                                   .rows = 20};
+                                   .rows = 20,
+                                   .promotes = true};
   auto recorded = store_->Write(
       [&](Db& db) { return registry::RecordDecision(db, clock_.WallUs(), "toys", version->version, decision); });
   EXPECT_TRUE(recorded) << recorded.error().Message();

@@ -58,6 +58,8 @@ TEST(Timeline, CountsThePausesBetweenAttempts) {
   run.steps[0].attempts[0].state = AttemptState::kFailed;
   run.steps[0].attempts.push_back({.step = "train", .number = 2, .state = AttemptState::kSucceeded, .started_at = 800 * kMs, .ended_at = 900 * kMs});
   EXPECT_EQ(Waits(TimelineJson(run, {}, 0)["steps"][0]), "queue 100.0; retry 500.0; ");
+  run.steps[0].ended_at = 900 * kMs;
+  EXPECT_EQ(TimelineJson(run, {}, 0)["critical_path"][0].dump(), R"({"ran_ms":300.0,"step":"train","waited_ms":600.0})");
 }
 
 TEST(Timeline, FindsTheChainThatMadeTheRunAsLongAsItWas) {

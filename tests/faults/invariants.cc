@@ -162,6 +162,26 @@ Found CheckGraph(Db& db) {
                " 'running') AND s.state IN ('pending', 'running') LIMIT 1");
 }
 
+// Every decision is a look (a candidate that is judged again costs another), the looks of an epoch are numbered without a gap and cost no more than its α, and no two
+// epochs share rows.
+Found CheckLedger(Db& db) {
+  if (auto found = NoRow(db, "a decision is no look",
+                         "SELECT v.model || '@' || v.version FROM versions v WHERE v.verdict IS NOT NULL AND (SELECT count(*) FROM"
+                         " holdout_looks l WHERE l.model = v.model AND l.version = v.version AND l.epoch IS NOT NULL) = 0 LIMIT 1"))
+    return found;
+  if (auto found = NoRow(db, "looks are not counted from 1",
+                         "SELECT model || ' epoch ' || epoch FROM holdout_looks GROUP BY dataset, model, epoch"
+                         " HAVING min(look) <> 1 OR max(look) <> count(*) LIMIT 1"))
+    return found;
+  if (auto found = NoRow(db, "looks cost more than their budget",
+                         "SELECT model || ' epoch ' || epoch FROM holdout_looks GROUP BY dataset, model, epoch"
+                         " HAVING sum(alpha) > max(budget) LIMIT 1"))
+    return found;
+  return NoRow(db, "two epochs share rows",
+               "SELECT a.model || ' epochs ' || a.epoch || ', ' || b.epoch FROM holdout_epochs a JOIN holdout_epochs b"
+               " ON a.dataset = b.dataset AND a.model = b.model AND a.epoch < b.epoch WHERE b.after_push < a.until_push LIMIT 1");
+}
+
 // A process is never started before its attempt is on record.
 Found CheckStarted(Db& db, const SimulatedProcesses& processes) {
   const Table attempts = Select(db, "SELECT run || '/' || step || '-' || number, state FROM attempts");
@@ -264,7 +284,8 @@ Found CheckAlways(const Scene& scene) {
     if (auto found = CheckReplay(db)) return found;
     if (auto found = CheckReleases(db)) return found;
     if (auto found = CheckStarted(db, scene.processes)) return found;
-    return CheckGraph(db);
+    if (auto found = CheckGraph(db)) return found;
+    return CheckLedger(db);
   });
 }
 

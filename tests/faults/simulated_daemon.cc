@@ -83,17 +83,31 @@ bool SimulatedUser::Apply(const std::string& pipeline, const std::string& spec_t
   return true;
 }
 
+// What the manifest of this version lists: sealed rows of every push so far.
+static Json HoldoutSegments(std::int64_t version) {
+  constexpr std::int64_t kHoldoutRows = 400;
+  Json segments = Json::array();
+  for (std::int64_t push = 1; push <= version; ++push)
+    segments.push_back({{"split", "holdout"}, {"sha256", std::string(64, 'a')}, {"rows", kHoldoutRows}, {"bytes", 1}, {"push", push}});
+  return segments;
+}
+
 bool SimulatedUser::Push(const std::string& dataset, std::int64_t rows) {
-  const Json manifest = {{"schema", Json::array()}, {"split", {{"key", nullptr}}}, {"segments", Json::array()},
+  std::int64_t version = 1;
+  (void)daemon_.Write([&](Db& db) -> Status {
+    if (auto found = registry::GetDataset(db, dataset)) version = found->latest_version + 1;
+    return {};
+  });
+  const Json manifest = {{"schema", Json::array()}, {"split", {{"key", nullptr}}}, {"segments", HoldoutSegments(version)},
                          {"at", clock_.MonotonicUs()}};
   auto sha256 = daemon_.Put(manifest.dump());
   if (!sha256) return false;
   auto pushed = daemon_.Write([&](Db& db) -> Result<registry::DatasetVersion> {
     RATCHET_ASSIGN(registry::Dataset found, registry::EnsureDataset(db, clock_.WallUs(), dataset, {{"holdout", 0.2}}));
-    registry::DatasetVersion version{.dataset = dataset, .version = found.latest_version + 1, .manifest = *sha256,
-                                     .rows = found.rows, .added = {rows, 0, 0}, .created_at = clock_.WallUs()};
-    version.rows.train += rows;
-    return registry::AddDatasetVersion(db, version, Json::array());
+    registry::DatasetVersion made{.dataset = dataset, .version = version, .manifest = *sha256, .rows = found.rows,
+                                  .added = {rows, 0, 0}, .created_at = clock_.WallUs()};
+    made.rows.train += rows;
+    return registry::AddDatasetVersion(db, made, Json::array());
   });
   if (!pushed) return false;
   acknowledged_.dataset_versions[dataset + "@" + std::to_string(pushed->version)] = *sha256;
@@ -104,14 +118,16 @@ bool SimulatedUser::StartRun(const std::string& pipeline, bool fresh, std::int64
   auto run = daemon_.Write([&](Db& db) -> Result<registry::Run> {
     RATCHET_ASSIGN(registry::Pipeline record, registry::GetPipeline(db, pipeline));
     Json spec_json = record.spec;
+    registry::Run first;
     if (reproduces) {
-      RATCHET_ASSIGN(registry::Run first, registry::GetRun(db, *reproduces));
+      RATCHET_ASSIGN(first, registry::GetRun(db, *reproduces));
       spec_json = first.spec;
     }
     RATCHET_ASSIGN(pipeline::Spec spec, pipeline::SpecFromJson(spec_json));
     return registry::CreateRun(db, clock_.WallUs(), {.pipeline = pipeline, .reason = {{"kind", "manual"}, {"detail", ""}},
                                                      .overrides = Json::object(), .spec = spec_json,
-                                                     .steps = pipeline::PlanSteps(spec, reproduces.has_value()), .priority = priority,
+                                                     .steps = reproduces ? pipeline::PlanReproduction(spec, first) : pipeline::PlanSteps(spec),
+                                                     .priority = priority,
                                                      .deadline_s = spec.run.deadline_s, .fresh = fresh, .reproduces = reproduces});
   });
   if (!run) return false;

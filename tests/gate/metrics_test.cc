@@ -1,11 +1,14 @@
 #include "gate/metrics.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace ratchet::gate {
 namespace {
 
-TEST(FindMetric, FindsEveryKnownMetricByItsName) {
+TEST(FindMetric, FindsEveryMetricThatATestStepScores) {
   for (const std::string& name : MetricNames()) {
     auto metric = FindMetric(name);
     ASSERT_TRUE(metric) << name;
@@ -20,6 +23,53 @@ TEST(FindMetric, SuggestsTheNearNameWhenUnknown) {
   ASSERT_FALSE(metric);
   EXPECT_EQ(metric.error().code, ErrorCode::kNotFound);
   EXPECT_EQ(metric.error().hint, "Did you mean 'accuracy'?");
+}
+
+TEST(FindMetric, DoesNotFindWhatNoTestStepScoresYet) {
+  EXPECT_EQ(FindMetric("roc_auc").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(FindMetric("ndcg@10").error().code, ErrorCode::kNotFound);
+}
+
+TEST(KnownMetrics, HaveEachANameOfItsOwnAndADirection) {
+  std::set<std::string_view> names;
+  for (const Metric& metric : KnownMetrics()) {
+    EXPECT_TRUE(names.insert(metric.name).second) << metric.name;
+    EXPECT_EQ(metric.higher_is_better, metric.goal == Goal::kHigher) << metric.name;
+    EXPECT_EQ(metric.takes_cut_off != CutOff::kNone, metric.task == "ranking") << metric.name;
+    EXPECT_FALSE(metric.unit.empty()) << metric.name;
+  }
+  EXPECT_EQ(names.size(), 23U);
+}
+
+TEST(ParseMetric, ReadsWhatMetricTextWrites) {
+  for (const Metric& metric : KnownMetrics()) {
+    std::string text(metric.name);
+    if (metric.takes_cut_off == CutOff::kRequired) text += "@10";
+    auto parsed = ParseMetric(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(parsed->id, metric.id);
+    EXPECT_EQ(MetricText(*parsed), text);
+  }
+  EXPECT_EQ(ParseMetric("ndcg@10")->cut_off, 10);
+  EXPECT_EQ(ParseMetric("mrr@5")->cut_off, 5);
+  EXPECT_EQ(ParseMetric("mrr")->cut_off, 0);
+}
+
+TEST(ParseMetric, RefusesACutOffThatIsNone) {
+  for (const char* text : {"ndcg@0", "ndcg@-1", "ndcg@", "ndcg@ten", "ndcg@1.5", "ndcg@5x", "ndcg@ 5", "ndcg@10001",
+                           "ndcg@99999999999999999999", "recall@1@2"}) {
+    auto metric = ParseMetric(text);
+    ASSERT_FALSE(metric) << text;
+    EXPECT_EQ(metric.error().code, ErrorCode::kInvalid) << text;
+    EXPECT_THAT(metric.error().cause, testing::HasSubstr("a whole number from 1 to 10000")) << text;
+  }
+}
+
+TEST(ParseMetric, SaysWhetherThereIsACutOffToGive) {
+  EXPECT_EQ(ParseMetric("ndcg").error().hint, "Write, say, ndcg@10.");
+  EXPECT_EQ(ParseMetric("accuracy@3").error().hint, "Write accuracy.");
+  EXPECT_EQ(ParseMetric("ndgc@10").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(ParseMetric("balanced_acuracy").error().hint, "Did you mean 'balanced_accuracy'?");
 }
 
 TEST(FigureOfMean, IsTheRootForRmseOnly) {

@@ -135,7 +135,9 @@ class OrchestratorTest : public testing::Test {
                                                    OrchestratorOptions{.data_dir = folder_});
   }
   void Push(std::int64_t rows) {
-    Json manifest = {{"schema", Json::array()}, {"split", {{"key", nullptr}}}, {"segments", Json::array()}};
+    segments_.push_back({{"split", "holdout"}, {"sha256", Sha256Hex(std::to_string(segments_.size()))}, {"rows", rows}, {"bytes", 1},
+                         {"push", segments_.size() + 1}});
+    Json manifest = {{"schema", Json::array()}, {"split", {{"key", nullptr}}}, {"segments", segments_}};
     auto sha256 = blobs_.Put(manifest.dump());
     ASSERT_TRUE(store_->Write([&](Db& db) -> Status {
       Json split = {{"holdout", 0.2}};
@@ -161,8 +163,13 @@ class OrchestratorTest : public testing::Test {
     auto run = store_->Write([&](Db& db) -> Result<registry::Run> {
       RATCHET_ASSIGN(registry::Pipeline pipeline, registry::GetPipeline(db, "sorter"));
       RATCHET_ASSIGN(Spec spec, SpecFromJson(pipeline.spec));
+      auto steps = PlanSteps(spec);
+      if (reproduces) {
+        RATCHET_ASSIGN(const registry::Run first, registry::GetRun(db, *reproduces));
+        steps = PlanReproduction(spec, first);
+      }
       return registry::CreateRun(db, clock_.WallUs(), {.pipeline = "sorter", .reason = {{"kind", "manual"}}, .overrides = Json::object(),
-                                                       .spec = pipeline.spec, .steps = PlanSteps(spec, reproduces.has_value()),
+                                                       .spec = pipeline.spec, .steps = std::move(steps),
                                                        .deadline_s = spec.run.deadline_s, .fresh = fresh, .reproduces = reproduces});
     });
     EXPECT_TRUE(run) << run.error().Message();
@@ -184,6 +191,7 @@ class OrchestratorTest : public testing::Test {
     return model ? model->live : std::nullopt;
   }
 
+  Json segments_ = Json::array();  // of the newest version: sealed rows of every push
   ManualClock clock_;
   SystemFiles files_;
   std::string folder_;

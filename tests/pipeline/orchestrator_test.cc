@@ -1,5 +1,9 @@
 #include "tests/pipeline/orchestrator_fixture.h"
 
+#include <gmock/gmock.h>
+
+#include <numbers>
+
 namespace ratchet::pipeline {
 namespace {
 
@@ -11,6 +15,67 @@ TEST_F(OrchestratorTest, TakesARunFromTheQueueToALiveVersion) {
   EXPECT_EQ(run.outcome, "promoted");
   EXPECT_EQ(Live(), 1);
   EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/validate-1", "1/train-1", "1/test-1"}));
+}
+
+// The sealed rows that the run's test was given.
+std::vector<std::string> HoldoutOf(const std::string& folder, std::int64_t run) {
+  const Json step = Json::parse(std::ifstream(folder + "/runs/" + std::to_string(run) + "/test-1/step.json"));
+  std::vector<std::string> names;
+  for (const std::string path : step.at("inputs").at("holdout")) names.push_back(path.substr(path.rfind('/') + 1));
+  return names;
+}
+
+TEST_F(OrchestratorTest, EveryLookAtTheSameRowsIsHeldToAStricterLevelAndFreshRowsBeginAnew) {
+  executor_.candidate_score = 0.51;
+  const auto decide = [&] {
+    const std::int64_t run = Submit();
+    Ticks();
+    auto version = store_->Read([&](Db& db) { return registry::GetVersion(db, "sorter", Read(run).candidate.value_or(0)); });
+    EXPECT_TRUE(version && version->decision);
+    return version->decision->at("holdout");
+  };
+  const Json first = decide();
+  EXPECT_EQ(first["epoch"], 1);
+  EXPECT_EQ(first["look"], 1);
+  EXPECT_NEAR(first["level"].get<double>(), 0.05 * 6 / (std::numbers::pi * std::numbers::pi), 1e-12);
+  Push(30);  // too few to judge on
+  const Json second = decide();
+  EXPECT_EQ(second["epoch"], 1);
+  EXPECT_EQ(second["look"], 2);
+  EXPECT_NEAR(second["level"].get<double>(), 0.05 * 6 / (std::numbers::pi * std::numbers::pi) / 4, 1e-12);
+  EXPECT_NEAR(second["spent"].get<double>() + second["left"].get<double>(), 0.05, 1e-12);
+  EXPECT_EQ(HoldoutOf(folder_, 2), HoldoutOf(folder_, 1));
+  Push(990);
+  const Json third = decide();
+  EXPECT_EQ(third["epoch"], 2);
+  EXPECT_EQ(third["look"], 1);
+  EXPECT_EQ(third["rows"], 1020);
+  EXPECT_EQ(HoldoutOf(folder_, 3), (std::vector{Sha256Hex("1"), Sha256Hex("2")}));
+  const auto epochs = store_->Read([](Db& db) -> Result<std::vector<registry::HoldoutEpoch>> {
+    return registry::ListEpochs(db, "parcels");
+  });
+  ASSERT_EQ(epochs->size(), 2u);
+  EXPECT_EQ((*epochs)[0].looks, 1);
+  EXPECT_EQ((*epochs)[1].looks, 2);
+}
+
+TEST_F(OrchestratorTest, ARefreshPassesWhenItIsProvenNotWorseByMoreThanTheMargin) {
+  Apply(std::string(kSpec) + "gate: {rule: not_worse, margin: 0.05}\n");
+  executor_.candidate_score = 0.5;
+  const std::int64_t run = Submit();
+  Ticks();
+  EXPECT_EQ(Read(run).outcome, "promoted") << Read(run).summary;
+  auto version = store_->Read([](Db& db) { return registry::GetVersion(db, "sorter", 1); });
+  EXPECT_EQ(version->decision->at("verdict"), "not_worse");
+}
+
+TEST_F(OrchestratorTest, ARunFailsWhereNoRowHasFallenIntoTheHoldout) {
+  segments_ = Json::array();
+  Push(0);
+  const std::int64_t run = Submit();
+  Ticks();
+  EXPECT_EQ(Read(run).state, RunState::kFailed);
+  EXPECT_THAT(Read(run).error->at("message").get<std::string>(), testing::HasSubstr("no row of parcels has fallen into the holdout"));
 }
 
 TEST_F(OrchestratorTest, RejectsACandidateThatIsNotBetter) {
@@ -131,7 +196,7 @@ TEST_F(OrchestratorTest, ARejectedCandidateIsNotJudgedAgain) {
   Ticks();
   ASSERT_EQ(Read(id).outcome, "rejected");
   auto again = store_->Write([&](Db& db) {
-    return registry::RecordDecision(db, 9, "sorter", 1, {.report = Json::object(), .verdict = "better"});
+    return registry::RecordDecision(db, 9, "sorter", 1, {.report = Json::object(), .verdict = "better", .promotes = true});
   });
   EXPECT_EQ(again.error().code, ErrorCode::kConflict);
 }

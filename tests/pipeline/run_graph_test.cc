@@ -128,6 +128,18 @@ TEST_F(OrchestratorTest, AReproductionComparesTheWeightsAndReleasesNothing) {
   EXPECT_EQ(Live(), 1);
 }
 
+TEST_F(OrchestratorTest, AReproductionOfASweepTrainsItsWinnerAlone) {
+  Apply("model: sorter\ndata: {dataset: parcels, target: label}\n"
+        "train: {recipe: vision.classifier, sweep: {quality: [0.2, 0.9, 0.4], parallel: 2}}\n");
+  Submit();
+  Ticks(30);
+  const std::int64_t again = Submit(true, 1);
+  Ticks(30);
+  EXPECT_EQ(Read(again).outcome, "reproduced") << Read(again).summary;
+  EXPECT_EQ(Read(again).FindStep("train")->outputs->value("trial", ""), "trial-2");
+  EXPECT_EQ(Read(again).FindStep("trial-1"), nullptr);
+}
+
 TEST_F(OrchestratorTest, ARunPastItsDeadlineIsStopped) {
   Apply(std::string(kSpec) + "run: {deadline: 60s}\n");
   executor_.script["train"] = FakeExecutor::Play::kHang;

@@ -176,7 +176,8 @@ TEST(Triggers, StartOneRunForTheFirstReasonThatHolds) {
   EXPECT_NE(DueTrigger(facts)->detail.find("age"), std::string::npos);
   facts.missed_fires = 3;
   EXPECT_EQ(DueTrigger(facts)->kind, "schedule");
-  EXPECT_NE(DueTrigger(facts)->detail.find("3"), std::string::npos);
+  facts.first_missed_us = 1'795'316'400'000'000;
+  EXPECT_EQ(DueTrigger(facts)->detail, "retrain.schedule; one run for 3 fire times that had none, the first 2026-11-22 03:00 UTC");
   facts.run_active = true;
   EXPECT_FALSE(DueTrigger(facts));
   facts.run_active = false;

@@ -33,7 +33,7 @@ train:
   limits: {cpus: 2, memory: 2GiB, time: 30m, disk: 500MB, attempts: 5}
 test:
   metric: accuracy
-  # slices and budgets come later
+  # budgets come later
 gate:
   better_by: 0.01
   confidence: 0.99
@@ -79,8 +79,8 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
   ASSERT_TRUE(spec) << spec.error().Message();
   EXPECT_EQ(
       SpecToJson(*spec).dump(),
-      R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95},)"
-      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{},)"
+      R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95,"fresh_rows":1000,"rule":"better"},)"
+      R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{"min_rows":100},)"
       R"("train":{"cache":true,"inputs":[],"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
       R"("recipe":"a.b","retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
 }
@@ -154,7 +154,12 @@ const Fault kFaults[] = {
     {"time: 30m", "time: -5", "train.limits.time", 15, "a time from 1s to 30d"},
     {"attempts: 5", "attempts: 99999999999", "train.limits.attempts", 15, "from 1 to 100"},
     {"metric: accuracy", "metric: acuracy", "test.metric", 17, "Did you mean 'accuracy'?"},
-    {"metric: accuracy", "slices: [label]", "test.slices", 17, "not available in this version"},
+    {"metric: accuracy", "slices: [1, label, label]", "test.slices[2]", 17, "a second time"},
+    {"metric: accuracy", "slices: label", "test.slices", 17, "must be a list of columns"},
+    {"metric: accuracy", "slices: [{margin: -1, column: x}]", "test.slices[0].margin", 17, "at least 0"},
+    {"metric: accuracy", "slices: [{margin: 1}]", "test.slices[0].column", 17, "is missing"},
+    {"metric: accuracy", "min_rows: 1", "test.min_rows", 17, "from 2 to"},
+    {"metric: accuracy", "group_by: [a]", "test.group_by", 17, "must be text"},
     {"metric: accuracy", "budgets: {}", "test.budgets", 17, "not available in this version"},
     {"better_by: 0.01", "better_by: -0.01", "gate.better_by", 20, "at least 0"},
     {"confidence: 0.99", "confidence: 2", "gate.confidence", 21, "0.5 to below 1"},
@@ -455,115 +460,6 @@ TEST(ParseSeconds, ReadsUnitsAndRefusesTheRest) {
   EXPECT_EQ(ParseSeconds("90").value(), 90);
   for (const char* bad : {"", "m", "20ms", "1:30", "-5s", "0.5s"})
     EXPECT_EQ(ParseSeconds(bad).error().code, ErrorCode::kInvalid) << bad;
-}
-
-TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
-  json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[
-      {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]}])");
-  auto with = [](const std::string& train) {
-    return "model: m\ndata: {dataset: d, target: t}\ntrain:\n  " + train + "\n";
-  };
-  struct Case {
-    std::string train, field, says;
-    int line;
-  };
-  const Case cases[] = {
-      {"recipe: vision.clasifier", "train.recipe", "did you mean 'vision.classifier'?", 4},
-      {"recipe: vision.classifier\ntest:\n  metric: rmse", "test.metric", "rmse is a metric for regression", 6},
-      {"recipe: vision.classifier\n  params: {epoch: 3}", "train.params.epoch", "did you mean 'epochs'?", 5},
-      {"recipe: vision.classifier\n  params: {epochs: 0}", "train.params.epochs", "from 1 to 1000, not '0'", 5},
-      {"recipe: vision.classifier\n  params: {epochs: 1.5}", "train.params.epochs", "of type integer", 5},
-      {"recipe: vision.classifier\n  params:\n    learning_rate: fast", "train.params.learning_rate", "of type real",
-       6},
-  };
-  for (const Case& c : cases) {
-    std::string text = with(c.train);
-    Status status = CheckRecipe(*ParseSpec(text), recipes, text);
-    ASSERT_FALSE(status) << c.train;
-    EXPECT_EQ(status.error().field, c.field);
-    EXPECT_EQ(status.error().line, c.line);
-    EXPECT_THAT(status.error().Message(), HasSubstr(c.says));
-  }
-  EXPECT_TRUE(
-      CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
-  EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
-}
-
-TEST(CheckRecipe, ChecksOwnStepsAndSweepsAsWell) {
-  const json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[
-      {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]},
-      {"name":"flow.sql","task":"step","params":[{"name":"query","type":"text"}]}])");
-  auto fault = [&](const std::string& steps, const std::string& train) {
-    const auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\n" + steps + "train: {" + train + "}\n");
-    EXPECT_TRUE(spec) << spec.error().Message();
-    const Status status = spec ? CheckRecipe(*spec, recipes) : Status();
-    return status ? "" : status.error().field + ": " + status.error().Message();
-  };
-  auto step = [](const std::string& work) { return "steps:\n  a: {" + work + "}\n"; };
-  const std::string train = "recipe: vision.classifier";
-  EXPECT_THAT(fault(step("recipe: flow.sqll"), train), HasSubstr("steps.a.recipe: "));
-  EXPECT_THAT(fault(step("recipe: vision.classifier"), train), HasSubstr("is for training"));
-  EXPECT_THAT(fault(step("recipe: flow.sql, params: {qery: x}"), train), HasSubstr("did you mean 'query'?"));
-  EXPECT_THAT(fault("", "recipe: flow.sql"), HasSubstr("is for steps"));
-  EXPECT_THAT(fault("", train + ", sweep: {nonsense: [1, 2]}"), HasSubstr("train.sweep.nonsense: "));
-  EXPECT_THAT(fault("", train + ", sweep: {learning_rate: [5000, 0.1]}"), HasSubstr("from 0 to 1"));
-  EXPECT_THAT(fault("", train + ", sweep: {epochs: {int: [0, 5]}, trials: 2}"), HasSubstr("train.sweep.epochs: "));
-  EXPECT_EQ(fault(step("recipe: flow.sql, params: {query: x}"), train + ", sweep: {epochs: {int: [1, 5]}, trials: 2}"), "");
-}
-
-// What is said of the first fault at this path; empty where there is none.
-std::string FaultAt(const Result<Spec>& spec, const std::string& path) {
-  if (spec) return "";
-  for (const FieldError& fault : spec.error().details)
-    if (fault.field == path) return fault.detail;
-  return "no fault there, but: " + spec.error().details.front().field + " " + spec.error().details.front().detail;
-}
-
-Result<Spec> WithSteps(const std::string& steps, const std::string& train = "command: [t]") {
-  return ParseSpec("model: m\ndata: {dataset: d, target: t}\nsteps:\n" + steps + "train: {" + train + "}\n");
-}
-
-TEST(SpecSteps, ComeAfterThoseTheyNeed) {
-  auto spec = WithSteps("  z: {command: [a], outputs: [x]}\n  a: {command: [b], inputs: [z.x, data.train]}\n  b: {command: [c], needs: [a]}\n");
-  ASSERT_TRUE(spec) << FaultAt(spec, "");
-  ASSERT_EQ(spec->steps.size(), 3u);
-  EXPECT_EQ(spec->steps[0].name, "z");
-  EXPECT_EQ(spec->steps[1].name, "a");
-  EXPECT_EQ(spec->steps[2].name, "b");
-  auto again = SpecFromJson(SpecToJson(*spec));
-  ASSERT_TRUE(again);
-  EXPECT_EQ(SpecToJson(*again), SpecToJson(*spec));
-}
-
-TEST(SpecSteps, RefuseWhatCannotRun) {
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [b]}\n  b: {command: [x], needs: [a]}\n"), "steps.a").find("a needs b needs a"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], needs: [joni]}\n  join: {command: [x]}\n"), "steps.a.needs[0]").find("did you mean 'join'"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n"), "steps.a.outputs[0]").find("read by nothing"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [b.o]}\n"), "steps.a.inputs[0]").find("which there is not"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], inputs: [data.holdout]}\n"), "steps.a.inputs[0]").find("gate alone"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  train: {command: [x]}\n"), "steps.train").find("built-in"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: ['../o']}\n"), "steps.a.outputs[0]").find("file name"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {recipe: flow.pass, command: [x]}\n"), "steps.a.command").find("keep one"), std::string::npos);
-  EXPECT_NE(FaultAt(WithSteps("  a: {command: [x], outputs: [o]}\n", "recipe: a.b, inputs: [a.o]"), "train.inputs").find("for a command"), std::string::npos);
-}
-
-TEST(SpecSchedule, IsOfOneOrTwoForms) {
-  auto with = [](const std::string& retrain) { return ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x]}\nretrain: {" + retrain + "}\n"); };
-  auto plain = with("schedule: '0 3 * * *'");
-  ASSERT_TRUE(plain);
-  EXPECT_EQ(plain->retrain.zone, "UTC");
-  auto zoned = with("schedule: {cron: '0 3 * * *', zone: Europe/Berlin}");
-  ASSERT_TRUE(zoned);
-  EXPECT_EQ(zoned->retrain.zone, "Europe/Berlin");
-  EXPECT_EQ(SpecToJson(*SpecFromJson(SpecToJson(*zoned))), SpecToJson(*zoned));
-  EXPECT_FALSE(with("schedule: '0 25 * * *'"));
-  EXPECT_FALSE(with("schedule: {cron: '0 3 * * *', zone: Europe/Berlinn}"));
-  EXPECT_FALSE(with("drift: 0"));
-}
-
-TEST(SpecRetry, NamesClasses) {
-  auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x], retry: {on: [timout]}}\n");
-  EXPECT_NE(FaultAt(spec, "train.retry.on[0]").find("did you mean 'timeout'"), std::string::npos);
 }
 
 }  // namespace

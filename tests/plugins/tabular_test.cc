@@ -156,6 +156,11 @@ TEST_F(Tabular, EndsWithAFiniteModelWhenTheLearningRateIsRuinous) {
       torch::isfinite(Answers(input.model_path, output.signature, input.validation_packs[0])).all().item<bool>());
 }
 
+TEST_F(Tabular, TrainsWithEachParameterAtItsLeastValue) {
+  for (const std::string recipe : {"tabular.classifier", "tabular.regressor"})
+    TrainAtEachLeastValue(recipe, [&](const std::string& name) { return ParcelInput(recipe, recipe + name, {{"epochs", 2}}); });
+}
+
 TEST_F(Tabular, RefusesDataThatDoesNotSuit) {
   TrainInput input = ParcelInput("tabular.classifier", "a");
   const auto wrong_kind = Train("tabular.regressor", input);

@@ -57,6 +57,18 @@ class Training : public testing::Test {
     return input;
   }
 
+  // The recipe trains with each of its parameters at its least value, all others as in `input_for(attempt)`.
+  static void TrainAtEachLeastValue(const std::string& recipe, const auto& input_for) {
+    for (const Param& param : Find(recipe).Info().params) {
+      if (!param.min) continue;
+      TrainInput input = input_for("least-" + param.name);
+      if (param.type == ParamType::kInteger) input.params[param.name] = static_cast<std::int64_t>(*param.min);
+      else input.params[param.name] = *param.min;
+      const auto trained = Find(recipe).Train(input);
+      EXPECT_TRUE(trained) << param.name << " " << input.params[param.name] << ": " << trained.error().Message();
+    }
+  }
+
   // The model's first output for all rows of a pack.
   static torch::Tensor Answers(const std::string& model_path, const nlohmann::json& signature,
                                const std::string& pack) {

@@ -170,6 +170,10 @@ TEST_F(VisionClassifier, EndsWithAPoorButFiniteModelWhenTheLearningRateIsRuinous
   }
 }
 
+TEST_F(VisionClassifier, TrainsWithEachParameterAtItsLeastValue) {
+  TrainAtEachLeastValue(kRecipe, [&](const std::string& name) { return PhotoInput(name, {{"epochs", 1}}); });
+}
+
 TEST_F(VisionClassifier, LearnsFromIntegerLabelsWithoutValidationRows) {
   TrainInput input = PhotoInput("a", {{"epochs", 1}});
   input.schema = PhotoSchema(lake::ColumnType::kInteger);

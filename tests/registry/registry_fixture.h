@@ -86,7 +86,7 @@ class RegistryTest : public testing::Test {
       if (!made || verdict.empty()) return made;
       RATCHET_TRY(RecordDecision(db, 5, "sorter", made->version,
                                  {.report = {{"reason", "because"}}, .verdict = verdict, .score = 0.9, .opponent = 0.8,
-                                  .p_value = 0.01, .opponent_kind = "majority", .rows = 100}));
+                                  .p_value = 0.01, .opponent_kind = "majority", .rows = 100, .promotes = verdict == "better"}));
       return GetVersion(db, "sorter", made->version);
     });
     EXPECT_TRUE(version) << version.error().Message();

@@ -107,9 +107,15 @@ function decision(version) {
     not_better: `v${version.version} is worse than ${against} by ${(-gain).toFixed(4)} accuracy on ${rows} holdout rows: it stays out.`,
     inconclusive: `The gain of ${gain.toFixed(4)} over ${against} is within what chance gives on ${rows} rows; more holdout rows are needed.`,
   };
-  return { verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
+  const slice = (name, state, sliceRows, difference, margin = 0) => ({ name, state, rows: sliceRows, units: sliceRows, wins: 0, losses: 0, margin, difference,
+    interval: [difference - 0.02, difference + 0.02], test: 'mcnemar_exact', p_worse: state === 'worse' ? 0.0004 : 0.8, p_adjusted: state === 'worse' ? 0.004 : 1, detectable_loss: 0.03 });
+  const slices = [slice('label = ankle boot', 'holds', 1190, 0.031), slice('label = shirt', version.verdict === 'not_better' ? 'worse' : 'holds', 1214, -0.042),
+    slice('label = bag', 'too_small', 40, 0, 0.01)];
+  return { slices, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
+    verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
     opponent_kind: version.opponent_kind, opponent_version: version.opponent_kind === 'live' ? version.version - 1 : null, difference: Number(gain.toFixed(4)),
-    interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.05,
+    interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.0304, promotes: version.verdict === 'better',
+    holdout: { epoch: version.version, look: 1, level: 0.0304, spent: 0.0304, left: 0.0196, next_level: 0.0076, rows: 12_001, after_push: 1, until_push: 2 },
     p_value: version.verdict === 'better' ? 3.1e-9 : version.verdict === 'not_better' ? 1 : 0.3127, test: 'mcnemar_exact', rows, wins, losses: discordant - wins, better_by: 0, forced: false,
     rows_needed: version.verdict === 'inconclusive' ? 48_200 : null, decided_at: version.created_at + 30 * kSecond_us };
 }
@@ -275,7 +281,11 @@ export function world(kind) {
     runs: runs(),
     // Found by their numbers only.
     unlisted: [sweepRun(), queuedRun()],
-    datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }],
+    datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us),
+      holdout_epochs: [
+        { model: kModel, epoch: 2, rows: 9_950, after_push: 1, until_push: 2, looks: 2, alpha: 0.05, spent: 0.038, left: 0.012, next_level: 0.003377, opened_at: ago(2 * kDay_us) },
+        { model: kModel, epoch: 1, rows: 1_988, after_push: 0, until_push: 1, looks: 1, alpha: 0.05, spent: 0.0304, left: 0.0196, next_level: 0.0076, opened_at: ago(9 * kDay_us) },
+      ] }],
     datasetVersions: { [kDataset]: [3, 2, 1].map((version) => ({ dataset: kDataset, version, manifest: digest(`manifest ${version}`), rows, rows_added: { train: 14_005, validation: 2_005, holdout: 3_990 }, bytes_added: 9_870_000 + version, created_at: ago((4 - version) * 3 * kDay_us) })) },
     pipelines: [{ name: kModel, model: kModel, revision: 2, state: 'active', spec_text: kSpec, spec: {}, files: {}, created_at: ago(12 * kDay_us), updated_at: ago(5 * kDay_us), last_run: 11 }],
   };

@@ -21,6 +21,11 @@ export function probability(value: number | null | undefined): string {
   return value < 0.0001 ? '< 0.0001' : value.toFixed(4);
 }
 
+/// A level of significance or a part of α, with as many digits as say something.
+export function level(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? '–' : value.toLocaleString('en');
 }

@@ -218,6 +218,22 @@ export interface Dataset {
   rows: SplitRows;
   created_at: number;
   updated_at: number;
+  /// Of one dataset only, not in lists.
+  holdout_epochs?: HoldoutEpoch[];
+}
+
+export interface HoldoutEpoch {
+  model: string;
+  epoch: number;
+  rows: number;
+  after_push: number;
+  until_push: number;
+  looks: number;
+  alpha: number | null;
+  spent: number;
+  left: number | null;
+  next_level: number | null;
+  opened_at: number;
 }
 
 export interface DatasetVersion {
@@ -260,15 +276,27 @@ export interface Version {
   score: number | null;
   opponent: number | null;
   opponent_kind: string | null;
-  verdict: 'better' | 'not_better' | 'inconclusive' | null;
+  verdict: Verdict | null;
   recipe: string | null;
   dataset: string;
   dataset_version: number;
   created_at: number;
 }
 
+export type Verdict = 'better' | 'not_better' | 'not_worse' | 'worse' | 'inconclusive';
+
+export interface Slice {
+  name: string;
+  state: 'holds' | 'worse' | 'too_small' | 'cannot_tell';
+  rows: number;
+  margin: number;
+  difference: number;
+  interval: [number | null, number | null];
+  p_adjusted: number;
+}
+
 export interface Decision {
-  verdict: 'better' | 'not_better' | 'inconclusive';
+  verdict: Verdict;
   reason: string;
   metric: string;
   higher_is_better: boolean;
@@ -289,6 +317,11 @@ export interface Decision {
   forced: boolean;
   forced_by?: { release: number; actor: string; reason: string; created_at: number };
   rows_needed: number | null;
+  margin?: number;
+  slices?: Slice[];
+  segments?: Slice[];
+  /// Absent in decisions of before the ledger.
+  holdout?: { epoch: number; look: number; level: number; spent: number; left: number; next_level: number; rows: number };
   decided_at: number;
 }
 
