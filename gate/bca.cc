@@ -45,26 +45,47 @@ double JackknifeAcceleration(std::span<const Unit> units, const Totals& totals) 
   return squares > 0 ? static_cast<double>(cubes / (6 * std::pow(squares, 1.5L))) : 0;
 }
 
-// Means of resamples, sorted. One 64-bit draw gives two units: 32 bits each by multiplication, whose bias is below
-// units / 2³².
+// Sums over one resample of `count` of the values. One 64-bit draw gives two indices: 32 bits each by multiplication,
+// whose bias is below count / 2³². Two sums, so that one addition need not wait for the other.
+template <typename Value>
+Value DrawSum(std::span<const Value> values, std::mt19937_64& random) {
+  const std::uint64_t count = values.size();
+  Value even{}, odd{};
+  for (std::uint64_t i = 0; i + 1 < count; i += 2) {
+    std::uint64_t bits = random();
+    even += values[((bits >> 32) * count) >> 32];
+    odd += values[((bits & 0xffffffffU) * count) >> 32];
+  }
+  if (count % 2 == 1) even += values[((random() >> 32) * count) >> 32];
+  even += odd;
+  return even;
+}
+
+struct UnitSum {
+  double weight = 0, sum = 0;
+  void operator+=(const UnitSum& other) {
+    weight += other.weight;
+    sum += other.sum;
+  }
+};
+
+// Means of resamples, sorted. Where all weigh alike only the sums need be added.
 std::vector<double> ResampledMeans(std::span<const Unit> units, std::int64_t resamples, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<double> means(static_cast<size_t>(resamples));
-  const std::uint64_t count = units.size();
-  for (double& mean : means) {
-    double weight = 0, sum = 0;
-    auto add = [&](std::uint64_t bits) {
-      const Unit& unit = units[(bits * count) >> 32];
-      weight += unit.weight;
-      sum += unit.sum;
-    };
-    for (std::uint64_t i = 0; i + 1 < count; i += 2) {
-      std::uint64_t bits = random();
-      add(bits >> 32);
-      add(bits & 0xffffffffU);
+  double weight = units.front().weight;
+  if (std::ranges::all_of(units, [&](const Unit& unit) { return unit.weight == weight; })) {
+    std::vector<double> sums;
+    for (const Unit& unit : units) sums.push_back(unit.sum);
+    double all = weight * static_cast<double>(units.size());
+    for (double& mean : means) mean = DrawSum<double>(sums, random) / all;
+  } else {
+    std::vector<UnitSum> sums;
+    for (const Unit& unit : units) sums.push_back({unit.weight, unit.sum});
+    for (double& mean : means) {
+      UnitSum drawn = DrawSum<UnitSum>(sums, random);
+      mean = drawn.sum / drawn.weight;
     }
-    if (count % 2 == 1) add(random() >> 32);
-    mean = sum / weight;
   }
   std::ranges::sort(means);
   return means;

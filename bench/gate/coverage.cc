@@ -91,7 +91,8 @@ std::vector<Source> Sources() {
   for (int rows : {500, 2'000, 20'000}) {
     std::string n = std::to_string(rows) + " rows, ";
     sources.push_back({n + "0/1, 10 % differ", 0.01, [=](Random& r) { return Shares(rows, 0.1, 0.01, r); }});
-    sources.push_back({n + "heavy-tailed absolute errors", 0.05 * kMeanHeavy, [=](Random& r) { return HeavyErrors(rows, r); }});
+    sources.push_back(
+        {n + "heavy-tailed absolute errors", 0.05 * kMeanHeavy, [=](Random& r) { return HeavyErrors(rows, r); }});
     sources.push_back({n + "rare large losses", -std::exp(0.5), [=](Random& r) { return SkewedErrors(rows, r); }});
   }
   for (int users : {50, 200, 1'000}) {

@@ -29,7 +29,8 @@ gate::Comparison DrawGains(std::uint32_t rows, bool zero_one, std::mt19937_64& r
   return comparison;
 }
 
-void Measure(const std::string& name, const gate::Comparison& comparison, const gate::Sampling& sampling, std::uint32_t slices) {
+void Measure(const std::string& name, const gate::Comparison& comparison, const gate::Sampling& sampling,
+             std::uint32_t slices) {
   auto rows = static_cast<std::uint32_t>(comparison.gain.size());
   std::vector<std::vector<std::uint32_t>> of_slice(slices);
   for (std::uint32_t row = 0; row < rows; ++row) of_slice[row * 2'654'435'761U % slices].push_back(row);

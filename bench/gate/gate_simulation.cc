@@ -19,6 +19,7 @@ struct Settings {
   Run run;
   double alpha = 0.05;
   bool json = false, full = false;
+  std::string part = "all";  // of the full answer
 };
 
 constexpr Kin kKins[] = {Kin::kIndependent, Kin::kChildren, Kin::kChain, Kin::kSweeps};
@@ -114,25 +115,33 @@ nlohmann::json ShortAnswer(const Settings& settings) {
   answer["power_is_of"] = "a true gain of 1 point, 10,000 rows of which 10 % differ, look 1";
   for (const PowerCell& cell : PowerCells(settings, 2'000))
     answer["ours"]["power_table"].push_back({{"gain", cell.gain}, {"rows", cell.rows}, {"look", cell.look},
-                                             {"differing", cell.differing}, {"power", cell.ours}, {"power_fixed_alpha", cell.fixed}});
+                                             {"differing", cell.differing}, {"power", cell.ours},
+                                             {"power_fixed_alpha", cell.fixed}});
   for (const SliceCell& cell : SliceNulls(settings, 1'000))
-    answer["slices"]["false_blocks"].push_back({{"slices", cell.slices}, {"margin", cell.margin}, {"crossed", cell.crossed},
-                                                {"p_any", cell.blocked.share}});
+    answer["slices"]["false_blocks"].push_back({{"slices", cell.slices}, {"margin", cell.margin},
+                                                {"crossed", cell.crossed}, {"p_any", cell.blocked.share}});
   for (const SliceCell& cell : SlicePower(settings, 500))
     answer["slices"]["caught"].push_back({{"slices", cell.slices}, {"rows", cell.rows}, {"differing", cell.differing},
                                           {"loss", cell.loss}, {"share", cell.caught.share}});
   return answer;
 }
 
-void PrintAll(const Settings& settings) {
+void PrintPromotions(const Settings& settings) {
   NullPlan shares{.alpha = settings.alpha, .sequences = 20'000};
   std::printf("### False promotions\n\n%s\n", NullTable(shares, ShareResults(settings, shares)).c_str());
   NullPlan errors{.alpha = settings.alpha, .rows = 1'000, .looks = 200, .sequences = 1'000};
   std::printf("%s\n", NullTable(errors, ErrorResults(settings, errors)).c_str());
-  std::printf("### Power\n\n%s\n", PowerTable(PowerCells(settings, 10'000)).c_str());
-  std::printf("### Slices\n\n%s\n", SliceNullTable(SliceNulls(settings, 10'000)).c_str());
-  std::printf("%s\n", SlicePowerTable(settings.alpha, SlicePower(settings, 4'000)).c_str());
-  std::printf("### Intervals\n\n%s", CoverageTable(SimulateCoverage(settings.run, 4'000)).c_str());
+}
+
+void PrintFull(const Settings& settings) {
+  auto wanted = [&](const char* part) { return settings.part == "all" || settings.part == part; };
+  if (wanted("promotions")) PrintPromotions(settings);
+  if (wanted("power")) std::printf("### Power\n\n%s\n", PowerTable(PowerCells(settings, 10'000)).c_str());
+  if (wanted("slices"))
+    std::printf("### Slices\n\n%s\n%s\n", SliceNullTable(SliceNulls(settings, 10'000)).c_str(),
+                SlicePowerTable(settings.alpha, SlicePower(settings, 4'000)).c_str());
+  if (wanted("intervals"))
+    std::printf("### Intervals\n\n%s", CoverageTable(SimulateCoverage(settings.run, 4'000)).c_str());
 }
 
 void PrintBrief(const Settings& settings) {
@@ -148,16 +157,23 @@ int main(int argc, char** argv) {
   ratchet::bench::Settings settings;
   settings.run.threads = std::max(1U, std::thread::hardware_concurrency());
   CLI::App app{"False promotions, power, slices and intervals of the gate, on candidates whose truth is known."};
-  app.add_option("--seed", settings.run.seed, "Of all that is drawn; the answer depends on nothing else")->capture_default_str();
-  app.add_option("--alpha", settings.alpha, "For all looks together")->check(CLI::Range(1e-6, 0.5))->capture_default_str();
+  app.add_option("--seed", settings.run.seed, "Of all that is drawn; the answer depends on nothing else")
+      ->capture_default_str();
+  app.add_option("--alpha", settings.alpha, "For all looks together")
+      ->check(CLI::Range(1e-6, 0.5))
+      ->capture_default_str();
   app.add_option("--threads", settings.run.threads, "At once")->check(CLI::Range(1U, 1024U));
   app.add_flag("--json", settings.json, "The figures that matter, as JSON");
-  app.add_flag("--full", settings.full, "All tables, with more sequences: takes minutes")->excludes("--json");
+  app.add_flag("--full", settings.full, "All tables, with more sequences: takes ten minutes and more")->excludes("--json");
+  app.add_option("--part", settings.part, "Of --full")
+      ->check(CLI::IsMember({"all", "promotions", "power", "slices", "intervals"}))
+      ->needs("--full")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (settings.json) {
     std::printf("%s\n", ratchet::bench::ShortAnswer(settings).dump(2).c_str());
   } else if (settings.full) {
-    ratchet::bench::PrintAll(settings);
+    ratchet::bench::PrintFull(settings);
   } else {
     ratchet::bench::PrintBrief(settings);
   }

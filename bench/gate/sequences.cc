@@ -150,7 +150,8 @@ std::vector<std::uint64_t> GroupsOf(std::int64_t rows, int groups, std::mt19937_
   return group;
 }
 
-std::vector<double> DrawErrors(const std::vector<std::uint64_t>& group, int groups, std::int64_t rows, std::mt19937_64& random) {
+std::vector<double> DrawErrors(const std::vector<std::uint64_t>& group, int groups, std::int64_t rows,
+                               std::mt19937_64& random) {
   std::student_t_distribution<double> heavy(3);
   std::vector<double> shared(static_cast<size_t>(groups)), errors(static_cast<size_t>(rows));
   for (double& s : shared) s = std::fabs(heavy(random));

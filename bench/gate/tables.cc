@@ -6,8 +6,9 @@ namespace ratchet::bench {
 
 std::string NullTable(const NullPlan& plan, const std::vector<NullResult>& results) {
   std::string text = fmt::format(
-      "{} looks at {} rows, {} sequences, alpha {}\n\n| candidates, none better | gate | P(any false promotion) | upper 95 % bound | "
-      "false promotions | imaginary gain |\n| --- | --- | ---: | ---: | ---: | ---: |\n",
+      "{} looks at {} rows, {} sequences, alpha {}\n\n"
+      "| candidates, none better | gate | P(any false promotion) | upper 95 % bound | false promotions | imaginary gain |\n"
+      "| --- | --- | ---: | ---: | ---: | ---: |\n",
       plan.looks, plan.rows, plan.sequences, plan.alpha);
   for (const NullResult& r : results)
     text += fmt::format("| {} | {} | {:.4f} | {:.4f} | {:.2f} | {:+.4f} |\n", r.scenario, GateName(r.gate), r.any.share,

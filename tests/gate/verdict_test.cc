@@ -192,7 +192,8 @@ TEST(Decide, SaysHowTheIntervalWasMade) {
 
 TEST(Decide, IsTheSameBitsForTheSameSeedAndTheSameVerdictForAnother) {
   Comparison comparison = Normals(500, 0.1, 5);
-  Decision one = Decide(comparison, {}, {}, {}, {.seed = 1}).value(), again = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
+  Decision one = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
+  Decision again = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
   Decision other = Decide(comparison, {}, {}, {}, {.seed = 2}).value();
   EXPECT_EQ(one.reason, again.reason);
   EXPECT_EQ(one.interval_low, again.interval_low);
