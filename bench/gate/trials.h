@@ -54,6 +54,8 @@ Share ShareOf(const Range& hits) {
   return ShareOf(count, static_cast<std::int64_t>(hits.size()));
 }
 
+// The standard library's goes through lgamma, which writes libm's global sign; nobody reads it, but a thread sanitizer says
+// so.
 inline std::int64_t DrawBinomial(std::int64_t count, double share, std::mt19937_64& random) {
   return std::binomial_distribution<std::int64_t>(count, share)(random);
 }
