@@ -163,6 +163,30 @@ Outcome ShowVersion(Context& context, Client& client, const VersionedName& named
   return kExitDone;
 }
 
+// Exit status 1 where the report cannot be had again as it stands.
+Outcome Explain(Context& context, const std::string& word) {
+  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kRequired));
+  RATCHET_ASSIGN(Client client, context.Connect());
+  RATCHET_ASSIGN(std::string body, client.Get(VersionPath(named) + "/decision/explain"));
+  RATCHET_ASSIGN(Json explained, DecodeAnswer(body));
+  const bool same = FlagField(explained, "same");
+  if (context.Json()) {
+    PrintRaw(context.console, body);
+    return same ? kExitDone : kExitFailed;
+  }
+  const Json& report = Field(explained, "report");
+  context.console.Out(DecisionText(context.console, report));
+  PrintSlices(context.console, "SLICE", Field(report, "slices"));
+  PrintSlices(context.console, "WORST SEGMENT", Field(report, "segments"));
+  context.console.OutLine("");
+  std::string names;
+  for (const Json& name : Field(explained, "differences")) names += (names.empty() ? "" : ", ") + ShownValue(name);
+  context.console.OutLine(same ? "Made again from the scores that were kept: the same, bit for bit."
+                               : "Made again from the scores that were kept: NOT the same in " + names + ".");
+  context.console.OutLine("Scores " + TextField(explained, "scores"));
+  return same ? kExitDone : kExitFailed;
+}
+
 Outcome Show(Context& context, const std::string& word) {
   RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kOptional));
   RATCHET_ASSIGN(Client client, context.Connect());
@@ -386,6 +410,19 @@ void AddModelCommands(CLI::App& root, Context& context) {
                   .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
                  [&context, shown] { return Show(context, *shown); });
   AddArgument(show, context, "NAME[@V]", *shown, "The model, or one version", Completes::kModel);
+
+  auto explained = std::make_shared<std::string>();
+  CLI::App* explain = AddCommand(
+      *group, context,
+      {.name = "explain",
+       .summary = "show a decision, and make it again from the scores that were kept",
+       .details = "Each decision keeps the scores of every row, its seeds and its rule, so that it can be computed again\n"
+                  "years later without the models. What comes out is compared with the report member by member.",
+       .examples = "ratchet model explain parcel-sorter@2",
+       .exit_status = "  0                       the report is the same, bit for bit\n"
+                      "  1                       it is not, or there is none\n"},
+      [&context, explained] { return Explain(context, *explained); });
+  AddArgument(explain, context, "NAME@V", *explained, "The version", Completes::kModel);
 
   auto name = std::make_shared<std::string>();
   CLI::App* versions = AddCommand(*group, context,

@@ -6,6 +6,7 @@
 #include "daemon/bundle_tar.h"
 #include "daemon/file_response.h"
 #include "daemon/shapes.h"
+#include "pipeline/judge.h"
 #include "registry/models.h"
 
 namespace ratchet::daemon {
@@ -79,6 +80,21 @@ Result<Response> GetDecision(Api& api, const Request& request) {
   return Fail(ErrorCode::kNotFound, "find the decision on", version.model + "@" + std::to_string(version.version),
               "the gate has not judged it yet",
               "Follow its run with `ratchet run show " + std::to_string(version.run) + "`");
+}
+
+Result<Response> ExplainDecision(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
+  if (!version.decision)
+    return Fail(ErrorCode::kNotFound, "explain the decision on", version.model + "@" + std::to_string(version.version),
+                "the gate has not judged it yet");
+  RATCHET_ASSIGN(const pipeline::Case at, pipeline::CaseOf(*version.decision));
+  RATCHET_ASSIGN(const auto scores, pipeline::ReadTestScores(api.blobs.PathOf(version.scores.value_or("")), at.test));
+  RATCHET_ASSIGN(const pipeline::Judged again, pipeline::JudgeCase(scores, at));
+  Json differences = Json::array();
+  for (const auto& [name, value] : version.decision->items())
+    if (again.report.value(name, Json()) != value) differences.push_back(name);
+  return JsonResponse({{"report", *version.decision}, {"recomputed", again.report}, {"same", differences.empty()},
+                       {"differences", std::move(differences)}, {"scores", version.scores.value_or("")}});
 }
 
 Result<Response> GetBundle(Api& api, const Request& request) {

@@ -59,6 +59,8 @@ constexpr ApiRoute kRoutes[] = {
     {{"GET", "/api/v1/models/{model}/versions/{version}", "getVersion", kViewer, kPlain, kNone, ""}, GetVersion},
     {{"GET", "/api/v1/models/{model}/versions/{version}/decision", "getDecision", kViewer, kPlain, kNone, ""},
      GetDecision},
+    {{"GET", "/api/v1/models/{model}/versions/{version}/decision/explain", "explainDecision", kViewer, kPlain, kNone, ""},
+     ExplainDecision},
     {{"GET", "/api/v1/models/{model}/versions/{version}/bundle", "getBundle", kViewer, kPlain, kNone, ""}, GetBundle},
     {{"POST", "/api/v1/models/{model}/promote", "promoteModel", kOperator, kPlain, kSmall, kJson}, PromoteModel},
     {{"POST", "/api/v1/models/{model}/rollback", "rollbackModel", kOperator, kPlain, kSmall, kJson}, RollbackModel},

@@ -4,12 +4,8 @@
 #include <cmath>
 
 #include "base/log.h"
-#include "gate/alpha_ledger.h"
-#include "gate/auto_slices.h"
-#include "gate/decision.h"
-#include "gate/slices.h"
+#include "pipeline/judge.h"
 #include "pipeline/orchestrator_run.h"
-#include "pipeline/test_scores.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -19,74 +15,6 @@ using registry::Json;
 using registry::Run;
 using registry::Step;
 using registry::StepState;
-
-Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
-gate::Rule RuleOf(const GateSpec& spec) {
-  return {.better_by = spec.better_by, .confidence = spec.confidence,
-          .kind = spec.rule == "not_worse" ? gate::RuleKind::kNotWorse : gate::RuleKind::kBetter, .margin = spec.margin};
-}
-
-// The groups of the columns that the spec names: these may keep a candidate out.
-Result<gate::SliceReport> JudgeSlicesOf(const TestScores& scores, const gate::Comparison& comparison,
-                                        const gate::Sampling& sampling, const Spec& spec) {
-  std::vector<gate::SliceInput> inputs;
-  for (const TestScores::Column& column : scores.columns)
-    for (const gate::RowSlice& slice : gate::CommonSlices(column.Feature()))
-      inputs.push_back(gate::PickSlice(slice.name, column.margin, comparison, sampling, slice.rows));
-  return gate::JudgeSlices(inputs, {.min_rows = spec.test.min_rows, .confidence = spec.gate.confidence,
-                                    .shown = {.seed = spec.train.seed}});
-}
-
-// Where the candidate does worst, found by a tree over those columns: shown, and keeps nothing out.
-Result<gate::SliceReport> FindSegments(const TestScores& scores, const gate::Comparison& comparison,
-                                       const gate::Sampling& sampling, const Spec& spec) {
-  std::vector<gate::Feature> features;
-  for (const TestScores::Column& column : scores.columns) features.push_back(column.Feature());
-  std::vector<gate::SliceInput> inputs;
-  if (!features.empty())
-    for (const gate::RowSlice& segment :
-         gate::WorstSegments(comparison.gain, sampling, features, {.min_rows = spec.test.min_rows, .seed = spec.train.seed}))
-      inputs.push_back(gate::PickSlice(segment.name, 0, comparison, sampling, segment.rows));
-  return gate::JudgeSlices(inputs, {.min_rows = spec.test.min_rows, .confidence = spec.gate.confidence,
-                                    .shown = {.seed = spec.train.seed}});
-}
-
-Json SlicesJson(const gate::SliceReport& report) {
-  Json list = Json::array();
-  for (const gate::SliceOutcome& slice : report.slices)
-    list.push_back({{"name", slice.name}, {"state", gate::SliceStateName(slice.state)}, {"rows", slice.rows}, {"units", slice.units},
-                    {"wins", slice.wins}, {"losses", slice.losses}, {"margin", slice.margin}, {"difference", slice.difference},
-                    {"interval", {NumberOrNull(slice.interval_low), NumberOrNull(slice.interval_high)}}, {"test", slice.test},
-                    {"p_worse", slice.p_worse}, {"p_adjusted", slice.p_adjusted},
-                    {"detectable_loss", NumberOrNull(slice.detectable_loss)}});
-  return list;
-}
-
-// What the look has cost and what is left, for the report.
-Json LookJson(const registry::HoldoutEpoch& epoch, const registry::HoldoutLook& look) {
-  const auto budget = gate::BudgetAfter(look.budget, look.look);
-  return {{"epoch", epoch.number}, {"look", look.look}, {"level", look.alpha}, {"spent", budget.spent}, {"left", budget.left},
-          {"next_level", budget.next_level}, {"rows", epoch.rows}, {"after_push", epoch.after_push},
-          {"until_push", epoch.until_push}};
-}
-
-// The decision report of docs/formats.md.
-Json MakeReport(const gate::Decision& decision, const Json& tested, std::optional<std::int64_t> opponent_version,
-                std::int64_t now_us) {
-  return {{"verdict", gate::VerdictName(decision.verdict)}, {"promotes", decision.promotes}, {"reason", decision.reason},
-          {"metric", tested.at("metric")}, {"higher_is_better", tested.value("higher_is_better", true)},
-          {"candidate", tested.at("candidate")}, {"opponent", tested.at("opponent")},
-          {"opponent_kind", tested.at("opponent_kind")},
-          {"opponent_version", opponent_version ? Json(*opponent_version) : Json()},
-          {"difference", decision.difference},
-          {"interval", {NumberOrNull(decision.interval_low), NumberOrNull(decision.interval_high)}},
-          {"confidence", decision.confidence}, {"alpha", decision.alpha}, {"p_value", decision.p_value},
-          {"test", decision.test}, {"rows", decision.rows}, {"wins", decision.wins}, {"losses", decision.losses},
-          {"rule", decision.rule == gate::RuleKind::kNotWorse ? "not_worse" : "better"}, {"better_by", decision.better_by},
-          {"margin", decision.margin}, {"interval_method", decision.interval_method}, {"units", decision.units}, {"forced", false},
-          {"rows_needed", decision.rows_needed ? Json(*decision.rows_needed) : Json()}, {"decided_at", now_us}};
-}
 
 }  // namespace
 
@@ -99,30 +27,17 @@ Result<registry::DecisionInput> Orchestrator::Judge(const Context& at) {
   if (const Json opponent = test->outputs->value("opponent_version", Json()); opponent.is_number()) opponent_version = opponent;
   const std::string scores_blob = test->outputs->at("scores.pack").at("sha256");
   RATCHET_ASSIGN(const TestScores scores, ReadTestScores(blobs_.PathOf(scores_blob), at.spec->test));
-  RATCHET_ASSIGN(gate::PerRow per_row, gate::PerRowFromName(tested.value("per_row", "")));
-  RATCHET_ASSIGN(const auto comparison,
-                 gate::CompareScores({.per_row = per_row, .candidate = scores.candidate, .opponent = scores.opponent}));
-  const gate::Rule rule = RuleOf(at.spec->gate);
   RATCHET_ASSIGN(const auto epoch, EpochOf(run, *test));
-  const gate::Look look = epoch ? gate::LookUnder(rule, epoch->looks + 1) : gate::Look{};
-  const gate::Sampling sampling{.group = scores.group, .weight = {}, .time = {}};
-  RATCHET_ASSIGN(gate::Decision decision, gate::Decide(comparison, sampling, rule, look, {.seed = at.spec->train.seed}));
-  RATCHET_ASSIGN(const gate::SliceReport slices, JudgeSlicesOf(scores, comparison, sampling, *at.spec));
-  RATCHET_ASSIGN(const gate::SliceReport segments, FindSegments(scores, comparison, sampling, *at.spec));
-  decision = gate::WithSlices(std::move(decision), slices);
-  registry::DecisionInput input{.report = MakeReport(decision, tested, opponent_version, now_us_),
-                                .verdict = std::string(gate::VerdictName(decision.verdict)),
-                                .score = tested.at("candidate"), .opponent = tested.at("opponent"),
-                                .p_value = decision.p_value, .opponent_kind = tested.at("opponent_kind"),
-                                .opponent_version = opponent_version, .rows = decision.rows, .scores = scores_blob,
-                                .promotes = decision.promotes};
-  input.report["slices"] = SlicesJson(slices);
-  input.report["segments"] = SlicesJson(segments);
-  input.report["group_by"] = at.spec->test.group_by ? Json(*at.spec->test.group_by) : Json();
-  if (!epoch) return input;
-  input.look = {.epoch = epoch->number, .look = look.number, .alpha = decision.alpha, .budget = 1 - rule.confidence};
-  input.report["holdout"] = LookJson(*epoch, *input.look);
-  return input;
+  RATCHET_ASSIGN(Judged judged, JudgeCase(scores, {.tested = tested, .opponent_version = opponent_version, .test = at.spec->test,
+                                                   .gate = at.spec->gate, .seed = at.spec->train.seed, .epoch = epoch,
+                                                   .decided_at = now_us_}));
+  const gate::Decision& decision = judged.decision;
+  return registry::DecisionInput{.report = std::move(judged.report),
+                                 .verdict = std::string(gate::VerdictName(decision.verdict)),
+                                 .score = tested.at("candidate"), .opponent = tested.at("opponent"),
+                                 .p_value = decision.p_value, .opponent_kind = tested.at("opponent_kind"),
+                                 .opponent_version = opponent_version, .rows = decision.rows, .scores = scores_blob,
+                                 .promotes = decision.promotes, .look = judged.look};
 }
 
 // The sealed rows that the candidate was tested on; nothing for a test of before there was a ledger.

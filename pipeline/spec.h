@@ -148,6 +148,8 @@ Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 // the spec's grammar; only train.params, train.seed, train.limits, a step's params, gate and run may be overridden.
 Result<Spec> ApplyOverrides(const Spec& spec, const nlohmann::json& overrides);
 
+nlohmann::json TestToJson(const TestSpec& test);
+nlohmann::json GateToJson(const GateSpec& gate);
 // Typed values ↔ JSON, all defaults written out (units: bytes and seconds as integers). ToJson then FromJson is the identity.
 nlohmann::json SpecToJson(const Spec& spec);
 Result<Spec> SpecFromJson(const nlohmann::json& json);

@@ -93,6 +93,7 @@ nlohmann::json RetrainToJson(const RetrainSpec& retrain) {
   return json;
 }
 
+}  // namespace
 
 nlohmann::json TestToJson(const TestSpec& test) {
   nlohmann::json json = {{"min_rows", test.min_rows}};
@@ -110,7 +111,6 @@ nlohmann::json GateToJson(const GateSpec& gate) {
   else json["better_by"] = gate.better_by;
   return json;
 }
-}  // namespace
 
 nlohmann::json SpecToJson(const Spec& spec) {
   nlohmann::json data = {{"dataset", spec.data.dataset}, {"target", spec.data.target}, {"expect", spec.data.expect}};

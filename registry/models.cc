@@ -16,7 +16,7 @@ constexpr std::string_view kSelectVersion =
     " v.created_at,"
     " CASE WHEN m.live = v.version THEN 'live' WHEN m.previous = v.version THEN 'previous'"
     " WHEN EXISTS (SELECT 1 FROM releases r WHERE r.model = v.model AND r.to_version = v.version AND r.state = 'done')"
-    " THEN 'retired' ELSE v.state END"
+    " THEN 'retired' ELSE v.state END, v.scores"
     " FROM versions v JOIN models m ON m.name = v.model";
 
 std::string ModelFileOf(const Json& manifest) {
@@ -39,7 +39,8 @@ Version ReadVersion(SQLite::Statement& row) {
           .opponent = OptionalReal(row, 9), .opponent_kind = OptionalText(row, 10),
           .opponent_version = OptionalInt(row, 11), .verdict = OptionalText(row, 12), .decision = OptionalJson(row, 13),
           .recipe = row.getColumn(14).getString(), .dataset = row.getColumn(15).getString(),
-          .dataset_version = row.getColumn(16).getInt64(), .created_at = row.getColumn(17).getInt64()};
+          .dataset_version = row.getColumn(16).getInt64(), .created_at = row.getColumn(17).getInt64(),
+          .scores = OptionalText(row, 19)};
 }
 
 }  // namespace

@@ -127,6 +127,7 @@ struct Version {
   std::optional<Json> decision;
   std::string recipe, dataset;
   std::int64_t dataset_version = 0, created_at = 0;
+  std::optional<std::string> scores;  // SHA-256 of the pack of the rows' scores that the decision rests on
 };
 
 struct Release {

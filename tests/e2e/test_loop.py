@@ -33,6 +33,14 @@ def test_goes_from_rows_to_a_served_prediction_and_back(ratchet):
     assert decision["verdict"] == "better" and decision["opponent_version"] == 1
     assert decision["test"] == "mcnemar_exact" and decision["p_value"] <= decision["alpha"]
     assert decision["rows"] > 300
+    assert (decision["holdout"]["epoch"], decision["holdout"]["look"]) == (1, 2)
+    assert decision["alpha"] < 0.05 / 4
+
+    explained = ratchet.cli("model", "explain", "churn@2").stdout
+    assert "the same, bit for bit" in explained, explained
+    ledger = ratchet.get("/api/v1/datasets/churn")["holdout_epochs"]
+    assert [(epoch["model"], epoch["looks"]) for epoch in ledger] == [("churn", 2)]
+    assert "NEXT LEVEL" in ratchet.cli("dataset", "show", "churn").stdout
 
     release = ratchet.cli_json("rollback", "churn", "--reason", "test")
     assert (release["from"], release["to"]) == (2, 1)

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "gate/decision.h"
+#include "pipeline/spec.h"
+#include "pipeline/test_scores.h"
+#include "registry/holdout.h"
+#include "registry/records.h"
+
+// From the scores of a test to the decision report. Pure: the same case and scores give the same report, bit for bit, for
+// as long as both are kept; the models are not needed.
+namespace ratchet::pipeline {
+
+// What a decision rests on, beside the rows' scores.
+struct Case {
+  registry::Json tested;  // result.json of the test step
+  std::optional<std::int64_t> opponent_version;
+  TestSpec test;
+  GateSpec gate;
+  std::uint64_t seed = 0;
+  std::optional<registry::HoldoutEpoch> epoch;  // with the looks before this one; none: there is no ledger
+  std::int64_t decided_at = 0;
+};
+
+struct Judged {
+  gate::Decision decision;
+  registry::Json report;  // docs/formats.md, "Decision"; holds the case
+  std::optional<registry::HoldoutLook> look;
+};
+
+// Errors as of gate::Decide and gate::JudgeSlices.
+Result<Judged> JudgeCase(const TestScores& scores, const Case& at);
+
+// The case of a report that JudgeCase made. kNotFound for an older report, which does not hold it.
+Result<Case> CaseOf(const registry::Json& report);
+
+}  // namespace ratchet::pipeline
