@@ -450,7 +450,7 @@ std::expected<Contest, StepError> Prepare(const StepSpec& spec) {
 }
 
 json Summary(const Contest& contest, const Heard& heard) {
-  constexpr size_t kMostNames = 1'000;
+  constexpr size_t kMostNames = 200;
   const auto baseline_kind = contest.Classifies() ? "majority" : "mean";
   json summary{{"metric", contest.metric},
                {"evidence", contest.Classifies() ? "classes" : "numbers"},
