@@ -445,7 +445,7 @@ void AddModelCommands(CLI::App& root, Context& context) {
        .exit_status = "  0                       the report is the same, bit for bit\n"
                       "  1                       it is not, or there is none\n"},
       [&context, explained] { return Explain(context, *explained); });
-  AddArgument(explain, context, "NAME@V", *explained, "The version", Completes::kModel);
+  AddArgument(explain, context, "NAME@V", *explained, "The version", Completes::kModelVersion);
 
   auto name = std::make_shared<std::string>();
   CLI::App* versions = AddCommand(*group, context,

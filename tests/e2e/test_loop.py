@@ -38,9 +38,9 @@ def test_goes_from_rows_to_a_served_prediction_and_back(ratchet):
 
     explained = ratchet.cli("model", "explain", "churn@2").stdout
     assert "the same, bit for bit" in explained, explained
-    ledger = ratchet.get("/api/v1/datasets/churn")["holdout_epochs"]
+    ledger = ratchet.get("/api/v1/datasets/customers")["holdout_epochs"]
     assert [(epoch["model"], epoch["looks"]) for epoch in ledger] == [("churn", 2)]
-    assert "NEXT LEVEL" in ratchet.cli("dataset", "show", "churn").stdout
+    assert "NEXT LEVEL" in ratchet.cli("dataset", "show", "customers").stdout
 
     release = ratchet.cli_json("rollback", "churn", "--reason", "test")
     assert (release["from"], release["to"]) == (2, 1)

@@ -99,6 +99,7 @@ describe('Model page', () => {
     await page.getByRole('heading', { name: 'Decision on v9' }).waitFor();
     await page.getByText('v9 is worse than live v8 by 0.2336 accuracy on 11968 holdout rows: it stays out.').waitFor();
     await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
+    await page.getByRole('region', { name: 'Slices' }).getByText('proven worse, p 0.0040').waitFor();
     await page.getByRole('table', { name: /Versions of parcel-sorter/ }).getByRole('link', { name: 'v6', exact: true }).click();
     await page.getByRole('heading', { name: 'Decision on v6' }).waitFor();
     await page.getByText('about 48,200 further holdout rows').waitFor();
@@ -256,6 +257,13 @@ describe('Model page, past the gate', () => {
 });
 
 describe('Data and pipelines', () => {
+  test('Dataset, tells what looking at the holdout has cost', async () => {
+    const page = await open(browser, `${api.url}#/datasets/parcels`);
+    const ledger = page.getByRole('table', { name: /α ledger/ });
+    await ledger.getByRole('row', { name: /parcel-sorter, 2 9,950 2 0\.00338/ }).waitFor();
+    await finish(page);
+  });
+
   test('Dataset, draws pictures of training rows and turns pages', async () => {
     const page = await open(browser, `${api.url}#/datasets/parcels`);
     const table = page.getByRole('table', { name: 'Training rows of parcels version 3' });
