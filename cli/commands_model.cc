@@ -122,6 +122,28 @@ void PrintSlices(Console& console, const std::string& title, const Json& slices)
   if (!table.Empty()) console.Out("\n" + table.Render(console));
 }
 
+std::string ShownShare(const Json& figures, const char* name) {
+  const auto share = NumberField(figures, name);
+  return share ? fmt::format("{:.3f}", *share) : kAbsent;
+}
+
+// What both sides get wrong, class by class, and how far their probabilities are from what became of them.
+void PrintClasses(Console& console, const Json& report) {
+  if (!report.is_object()) return;
+  const Json &ours = Field(report, "candidate"), &theirs = Field(report, "opponent");
+  const Json &classes = Field(report, "classes"), &our_figures = Field(ours, "per_class"), &their_figures = Field(theirs, "per_class");
+  Table table({{"CLASS"}, {"ROWS", Align::kRight}, {"PRECISION", Align::kRight}, {"RECALL", Align::kRight}, {"F1", Align::kRight},
+               {"OPPONENT F1", Align::kRight}});
+  for (size_t i = 0; i < classes.size() && i < our_figures.size() && i < their_figures.size(); ++i)
+    table.Add({OneLine(ShownValue(classes[i])), ShownCount(static_cast<std::int64_t>(NumberField(our_figures[i], "support").value_or(0))),
+               ShownShare(our_figures[i], "precision"), ShownShare(our_figures[i], "recall"), ShownShare(our_figures[i], "f1"),
+               ShownShare(their_figures[i], "f1")});
+  if (table.Empty()) return;
+  console.Out("\n" + table.Render(console));
+  console.OutLine(fmt::format("Expected calibration error {} against {}", ShownShare(ours, "expected_calibration_error"),
+                              ShownShare(theirs, "expected_calibration_error")));
+}
+
 // Prints the version's decision report, where there is one.
 Status PrintDecision(Context& context, Client& client, const VersionedName& named) {
   auto decision = client.GetJson(VersionPath(named) + "/decision");
@@ -132,6 +154,7 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
   context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(context.console, *decision));
   PrintSlices(context.console, "SLICE", Field(*decision, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(*decision, "segments"));
+  PrintClasses(context.console, Field(*decision, "class_report"));
   return {};
 }
 

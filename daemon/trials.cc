@@ -70,16 +70,17 @@ class Trials {
  private:
   static constexpr std::string_view kPrefix = "validation_";
 
-  // What the spec says, else what the recipe is measured by, else what the trials tell of.
+  // What the spec says; where the trials tell nothing of that, what the recipe is measured by, else what they tell of.
   std::string MetricOf(const std::string& recipe_metric) const {
     const std::string wanted = std::string(kPrefix) + spec_.test.metric.value_or(recipe_metric.empty() ? "accuracy" : recipe_metric);
+    const std::string own = std::string(kPrefix) + recipe_metric;
     std::string other;
     for (const Trial& trial : trials_)
       for (const Json& line : trial.epochs) {
         const Json metrics = line.value("metrics", Json::object());
         if (metrics.contains(wanted)) return wanted;
         for (const auto& [name, value] : metrics.items())
-          if (other.empty() && name.starts_with(kPrefix)) other = name;
+          if (name.starts_with(kPrefix) && (other.empty() || name == own)) other = name;
       }
     return other.empty() ? wanted : other;
   }

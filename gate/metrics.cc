@@ -73,6 +73,31 @@ std::vector<std::string> NamesOf(bool (*wanted)(const Metric&)) {
   return names;
 }
 
+// In words; empty for what a test step keeps.
+std::string_view WhatIsNotKept(Needs needs) {
+  switch (needs) {
+    case Needs::kClasses:
+    case Needs::kTargetProbability:
+    case Needs::kSquareSum:
+    case Needs::kPositiveProbability:
+    case Needs::kConfidence:
+    case Needs::kPredictions:
+      return "";
+    case Needs::kScales:
+      return "the scale of each row's series";
+    case Needs::kQuantiles:
+      return "predicted quantiles";
+    case Needs::kRankedLists:
+      return "lists as ranked";
+    case Needs::kWordEdits:
+    case Needs::kCharacterEdits:
+      return "transcripts";
+  }
+  return "";
+}
+
+bool IsKept(const Metric& metric) { return WhatIsNotKept(metric.needs).empty(); }
+
 std::unexpected<Error> Unknown(std::string_view text, const std::vector<std::string>& names) {
   std::string near = NearestName(text, names);
   return Fail(ErrorCode::kNotFound, "find the metric", Quoted(text),
@@ -114,13 +139,16 @@ std::string MetricText(const Metric& metric) {
   return metric.cut_off > 0 ? fmt::format("{}@{}", metric.name, metric.cut_off) : std::string(metric.name);
 }
 
-std::vector<std::string> MetricNames() {
-  return NamesOf([](const Metric& metric) { return metric.per_row.has_value(); });
-}
+std::vector<std::string> MetricNames() { return NamesOf(IsKept); }
 
 Result<Metric> FindMetric(std::string_view name) {
   auto found = std::ranges::find(kMetrics, name, &Metric::name);
-  if (found != std::end(kMetrics) && found->per_row) return *found;
+  if (found != std::end(kMetrics) && IsKept(*found)) return *found;
+  if (auto other = ParseMetric(name))
+    return Fail(ErrorCode::kNotFound, "find the metric", Quoted(name),
+                fmt::format("{} is for {} and needs {}, which a test does not keep yet", MetricText(*other), other->task,
+                            WhatIsNotKept(other->needs)),
+                fmt::format("Use one of {}.", fmt::join(MetricNames(), ", ")));
   return Unknown(name, MetricNames());
 }
 

@@ -84,7 +84,7 @@ struct Metric {
   Needs needs;
   Aggregate aggregate;
   CutOff takes_cut_off;
-  std::optional<PerRow> per_row;  // what the score is that a test step writes for each row; none: it writes none yet
+  std::optional<PerRow> per_row;  // what the score of each row was in the packs of scores that older tests have left
   std::int64_t cut_off = 0;       // ranks 1 … cut_off count; 0 = the whole list
 };
 
@@ -98,10 +98,10 @@ Result<Metric> ParseMetric(std::string_view text);
 // The inverse: "ndcg@10".
 std::string MetricText(const Metric& metric);
 
-// Those that a test step scores row by row (`per_row`): what a pipeline may name.
+// Those whose evidence a test step keeps (docs/formats.md, scores.pack): what a pipeline may name.
 std::vector<std::string> MetricNames();
 
-// One of these. kNotFound with their names and the near one.
+// One of these. kNotFound with their names and the near one; for any other metric with what is not kept for it.
 Result<Metric> FindMetric(std::string_view name);
 
 // The figure of a mean of per-row scores, for kMean and kRootMean.

@@ -5,6 +5,7 @@
 #include "gate/alpha_ledger.h"
 #include "gate/auto_slices.h"
 #include "gate/slices.h"
+#include "pipeline/tested_rows.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -19,18 +20,18 @@ gate::Rule RuleOf(const GateSpec& spec) {
 }
 
 // The groups of the columns that the spec names: these may keep a candidate out.
-Result<gate::SliceReport> JudgeSlicesOf(const TestScores& scores, const gate::Comparison& comparison,
+Result<gate::SliceReport> JudgeSlicesOf(const TestScores& scores, const TestedRows& rows, const gate::Comparison& comparison,
                                         const gate::Sampling& sampling, const Case& at) {
   std::vector<gate::SliceInput> inputs;
   for (const TestScores::Column& column : scores.columns)
     for (const gate::RowSlice& slice : gate::CommonSlices(column.Feature()))
-      inputs.push_back(gate::PickSlice(slice.name, column.margin, comparison, sampling, slice.rows));
+      inputs.push_back(rows.Slice(slice.name, column.margin, comparison, sampling, slice.rows));
   return gate::JudgeSlices(inputs, {.min_rows = at.test.min_rows, .confidence = at.gate.confidence,
                                     .shown = {.seed = at.seed}});
 }
 
 // Where the candidate does worst, found by a tree over those columns: shown, and keeps nothing out.
-Result<gate::SliceReport> FindSegments(const TestScores& scores, const gate::Comparison& comparison,
+Result<gate::SliceReport> FindSegments(const TestScores& scores, const TestedRows& rows, const gate::Comparison& comparison,
                                        const gate::Sampling& sampling, const Case& at) {
   std::vector<gate::Feature> features;
   for (const TestScores::Column& column : scores.columns) features.push_back(column.Feature());
@@ -38,7 +39,7 @@ Result<gate::SliceReport> FindSegments(const TestScores& scores, const gate::Com
   if (!features.empty())
     for (const gate::RowSlice& segment :
          gate::WorstSegments(comparison.gain, sampling, features, {.min_rows = at.test.min_rows, .seed = at.seed}))
-      inputs.push_back(gate::PickSlice(segment.name, 0, comparison, sampling, segment.rows));
+      inputs.push_back(rows.Slice(segment.name, 0, comparison, sampling, segment.rows));
   return gate::JudgeSlices(inputs, {.min_rows = at.test.min_rows, .confidence = at.gate.confidence,
                                     .shown = {.seed = at.seed}});
 }
@@ -63,11 +64,11 @@ Json LookJson(const registry::HoldoutEpoch& epoch, const registry::HoldoutLook& 
 }
 
 // The decision report of docs/formats.md.
-Json MakeReport(const gate::Decision& decision, const Json& tested, std::optional<std::int64_t> opponent_version,
+Json MakeReport(const gate::Decision& decision, const Json& tested, bool higher_is_better, std::optional<std::int64_t> opponent_version,
                 std::int64_t now_us) {
   return {{"verdict", gate::VerdictName(decision.verdict)}, {"promotes", decision.promotes}, {"reason", decision.reason},
-          {"metric", tested.at("metric")}, {"higher_is_better", tested.value("higher_is_better", true)},
-          {"candidate", tested.at("candidate")}, {"opponent", tested.at("opponent")},
+          {"metric", tested.at("metric")}, {"higher_is_better", higher_is_better},
+          {"candidate", tested.value("candidate", decision.candidate)}, {"opponent", tested.value("opponent", decision.opponent)},
           {"opponent_kind", tested.at("opponent_kind")},
           {"opponent_version", opponent_version ? Json(*opponent_version) : Json()},
           {"difference", decision.difference},
@@ -87,20 +88,23 @@ Json BasisJson(const Case& at) {
 }  // namespace
 
 Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
-  RATCHET_ASSIGN(gate::PerRow per_row, gate::PerRowFromName(at.tested.value("per_row", "")));
-  RATCHET_ASSIGN(const auto comparison,
-                 gate::CompareScores({.per_row = per_row, .candidate = scores.candidate, .opponent = scores.opponent}));
+  RATCHET_ASSIGN(const TestedRows rows, TestedRows::Of(scores, at.tested));
+  RATCHET_ASSIGN(const auto comparison, rows.Compare());
   const gate::Rule rule = RuleOf(at.gate);
   const gate::Look look = at.epoch ? gate::LookUnder(rule, at.epoch->looks + 1) : gate::Look{};
   const gate::Sampling sampling{.group = scores.group, .weight = {}, .time = {}};
   Judged judged;
   RATCHET_ASSIGN(judged.decision, gate::Decide(comparison, sampling, rule, look, {.seed = at.seed}));
-  RATCHET_ASSIGN(const gate::SliceReport slices, JudgeSlicesOf(scores, comparison, sampling, at));
-  RATCHET_ASSIGN(const gate::SliceReport segments, FindSegments(scores, comparison, sampling, at));
+  RATCHET_ASSIGN(const gate::SliceReport slices, JudgeSlicesOf(scores, rows, comparison, sampling, at));
+  RATCHET_ASSIGN(const gate::SliceReport segments, FindSegments(scores, rows, comparison, sampling, at));
   judged.decision = gate::WithSlices(std::move(judged.decision), slices);
-  judged.report = MakeReport(judged.decision, at.tested, at.opponent_version, at.decided_at);
+  judged.report = MakeReport(judged.decision, at.tested, rows.higher_is_better(), at.opponent_version, at.decided_at);
+  judged.score = judged.report["candidate"];
+  judged.opponent = judged.report["opponent"];
   judged.report["slices"] = SlicesJson(slices);
   judged.report["segments"] = SlicesJson(segments);
+  RATCHET_ASSIGN(Json class_report, rows.ClassReport());
+  if (!class_report.is_null()) judged.report["class_report"] = std::move(class_report);
   judged.report["group_by"] = at.test.group_by ? Json(*at.test.group_by) : Json();
   judged.report["basis"] = BasisJson(at);
   if (!at.epoch) return judged;

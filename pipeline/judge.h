@@ -27,6 +27,7 @@ struct Case {
 struct Judged {
   gate::Decision decision;
   registry::Json report;  // docs/formats.md, "Decision"; holds the case
+  double score = 0, opponent = 0;  // the metric's figures, as in the report
   std::optional<registry::HoldoutLook> look;
 };
 

@@ -90,7 +90,7 @@ class Orchestrator {
   bool Perform(Context& at, const SelectTrial& action);
   void PruneTrials(Context& at);
   std::string MetricOf(const Spec& spec, const registry::Json& manifest);
-  std::string TrialMetric(const Spec& spec);
+  std::vector<std::string> TrialMetrics(const Spec& spec);
   std::string CompareReproduction(const registry::Run& run, std::string& summary);
 
   // orchestrator_gate.cc: the verdict and what follows from it

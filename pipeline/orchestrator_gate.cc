@@ -34,7 +34,7 @@ Result<registry::DecisionInput> Orchestrator::Judge(const Context& at) {
   const gate::Decision& decision = judged.decision;
   return registry::DecisionInput{.report = std::move(judged.report),
                                  .verdict = std::string(gate::VerdictName(decision.verdict)),
-                                 .score = tested.at("candidate"), .opponent = tested.at("opponent"),
+                                 .score = judged.score, .opponent = judged.opponent,
                                  .p_value = decision.p_value, .opponent_kind = tested.at("opponent_kind"),
                                  .opponent_version = opponent_version, .rows = decision.rows, .scores = scores_blob,
                                  .promotes = decision.promotes, .look = judged.look};

@@ -79,6 +79,24 @@ TrialList ReadTrials(const Run& run, const std::string& data_dir, const std::str
   return trials;
 }
 
+bool SaysAnything(const TrialList& trials) {
+  return std::ranges::any_of(trials.progress, [](const TrialProgress& trial) { return !trial.metrics.empty(); });
+}
+
+// By what the trials are compared: the first of these metrics that any of them tells of, or just the first.
+struct RankedTrials {
+  std::string metric;
+  TrialList trials;
+};
+
+RankedTrials RankTrials(const Run& run, const std::string& data_dir, const std::vector<std::string>& metrics) {
+  for (const std::string& metric : metrics) {
+    TrialList trials = ReadTrials(run, data_dir, "validation_" + metric);
+    if (SaysAnything(trials)) return {metric, std::move(trials)};
+  }
+  return {metrics.front(), ReadTrials(run, data_dir, "validation_" + metrics.front())};
+}
+
 }  // namespace
 
 std::string Orchestrator::MetricOf(const Spec& spec, const Json& manifest) {
@@ -88,14 +106,18 @@ std::string Orchestrator::MetricOf(const Spec& spec, const Json& manifest) {
   return manifest.value("task", "") == "regression" ? "mae" : "accuracy";
 }
 
-// What trials are compared by, on the validation rows.
-std::string Orchestrator::TrialMetric(const Spec& spec) {
-  if (spec.test.metric) return *spec.test.metric;
+// What trials are compared by, on the validation rows: what the spec names, and where the training tells nothing of that,
+// what the recipe is measured by.
+std::vector<std::string> Orchestrator::TrialMetrics(const Spec& spec) {
+  std::vector<std::string> metrics;
+  if (spec.test.metric) metrics.push_back(*spec.test.metric);
+  std::string own = "accuracy";
   const Json ready = executor_.Describe();
   if (spec.train.recipe && ready.is_object())
     for (const Json& recipe : ready.value("recipes", Json::array()))
-      if (recipe.value("name", "") == *spec.train.recipe) return recipe.value("metric", "accuracy");
-  return "accuracy";
+      if (recipe.value("name", "") == *spec.train.recipe) own = recipe.value("metric", "accuracy");
+  metrics.push_back(std::move(own));
+  return metrics;
 }
 
 // The manifest is copied and the model file moved, so that a crash in between leaves what is needed to do it again.
@@ -138,8 +160,7 @@ void Orchestrator::PruneTrials(Context& at) {
   if (!any) return;
   auto run = store_.Read([&](Db& db) { return registry::GetRun(db, at.run().id); });
   if (!run) return;
-  const std::string metric = TrialMetric(*at.spec);
-  const TrialList trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
+  const auto [metric, trials] = RankTrials(*run, options_.data_dir, TrialMetrics(*at.spec));
   AshaSettings settings{.better = BetterOf(metric)};
   for (const TrialProgress& trial : trials.progress) settings.max_epochs = std::max(settings.max_epochs, trial.epochs);
   for (const TrialVerdict& verdict : JudgeTrials(settings, trials.progress)) {
@@ -155,8 +176,7 @@ void Orchestrator::PruneTrials(Context& at) {
 bool Orchestrator::Perform(Context& at, const SelectTrial&) {
   auto run = store_.Read([&](Db& db) { return registry::GetRun(db, at.run().id); });
   if (!run) return Postpone(at.run(), run.error());
-  const std::string metric = TrialMetric(*at.spec);
-  const TrialList trials = ReadTrials(*run, options_.data_dir, "validation_" + metric);
+  const auto [metric, trials] = RankTrials(*run, options_.data_dir, TrialMetrics(*at.spec));
   const auto best = BestTrial(BetterOf(metric), trials.progress);
   const Step* winner = best ? run->FindStep(trials.names[*best]) : nullptr;
   if (winner == nullptr || !winner->outputs) {

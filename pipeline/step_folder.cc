@@ -244,9 +244,18 @@ static bool HasForm(const Json& result) {
          });
 }
 
+static bool IsEvidence(const Json& result) {
+  if (result["evidence"] == "numbers") return true;
+  const Json names = result.value("class_names", Json::array());
+  return result["evidence"] == "classes" && result.value("classes", Json()).is_number_integer() && names.is_array() &&
+         std::ranges::all_of(names, [](const Json& name) { return name.is_string(); });
+}
+
 bool IsTestResult(const Json& result) {
-  for (const char* text : {"metric", "per_row", "opponent_kind"})
+  for (const char* text : {"metric", "opponent_kind"})
     if (!result.value(text, Json()).is_string()) return false;
+  if (result.contains("evidence")) return IsEvidence(result);
+  if (!result.value("per_row", Json()).is_string()) return false;
   return result.value("candidate", Json()).is_number() && result.value("opponent", Json()).is_number() &&
          result.value("higher_is_better", Json(true)).is_boolean();
 }

@@ -69,23 +69,72 @@ std::vector<std::uint64_t> GroupCodes(const Cells& cells) {
   return codes;
 }
 
+// A column of the evidence and where its values go.
+struct Sink {
+  std::string column;
+  std::vector<std::int32_t>* whole = nullptr;
+  std::vector<double>* real = nullptr;
+};
+
+void AddSinks(const std::string& side, TestScores::Form form, bool two_classes, TestScores::Answers& into, std::vector<Sink>& sinks) {
+  if (form == TestScores::Form::kNumbers) return sinks.push_back({.column = side + "prediction", .real = &into.prediction});
+  sinks.push_back({.column = side + "predicted", .whole = &into.predicted});
+  sinks.push_back({.column = side + "p_target", .real = &into.target_probability});
+  sinks.push_back({.column = side + "p_predicted", .real = &into.predicted_probability});
+  sinks.push_back({.column = side + "square_sum", .real = &into.square_sum});
+  if (two_classes) sinks.push_back({.column = side + "p_positive", .real = &into.positive_probability});
+}
+
+// Tells the form of the pack, and where its columns go.
+std::vector<Sink> SinksOf(const lake::Schema& schema, TestScores& scores) {
+  const int target = schema.Find("test:target");
+  if (target < 0)
+    return {{.column = "candidate", .real = &scores.candidate}, {.column = "opponent", .real = &scores.opponent}};
+  const bool classes = schema.columns[static_cast<size_t>(target)].type == ColumnType::kInteger;
+  scores.form = classes ? TestScores::Form::kClasses : TestScores::Form::kNumbers;
+  std::vector<Sink> sinks;
+  if (classes) sinks.push_back({.column = "test:target", .whole = &scores.target_class});
+  else sinks.push_back({.column = "test:target", .real = &scores.target_number});
+  const bool two_classes = schema.Find("candidate:p_positive") >= 0;
+  AddSinks("candidate:", scores.form, two_classes, scores.candidate_answers, sinks);
+  AddSinks("opponent:", scores.form, two_classes, scores.opponent_answers, sinks);
+  return sinks;
+}
+
+Status CheckSinks(const std::string& path, const lake::Schema& schema, const std::vector<Sink>& sinks) {
+  for (const Sink& sink : sinks) {
+    const int index = schema.Find(sink.column);
+    const ColumnType wanted = sink.whole != nullptr ? ColumnType::kInteger : ColumnType::kReal;
+    if (index < 0 || schema.columns[static_cast<size_t>(index)].type != wanted)
+      return Fail(ErrorCode::kCorrupt, "read the scores in", path, fmt::format("there is no such column as {}", sink.column));
+  }
+  return {};
+}
+
+void Pour(const lake::ColumnBatch& batch, const Sink& sink) {
+  if (sink.real != nullptr) sink.real->insert(sink.real->end(), batch.reals.begin(), batch.reals.end());
+  else
+    for (const std::int64_t value : batch.integers) sink.whole->push_back(static_cast<std::int32_t>(value));
+}
+
 }  // namespace
 
 Result<TestScores> ReadTestScores(const std::string& path, const TestSpec& test) {
-  std::vector<std::string> wanted{"candidate", "opponent"};
+  TestScores scores;
+  RATCHET_ASSIGN(const auto whole, lake::PackReader::Open({path}));
+  const std::vector<Sink> sinks = SinksOf(whole->schema(), scores);
+  RATCHET_TRY(CheckSinks(path, whole->schema(), sinks));
+  std::vector<std::string> wanted;
+  for (const Sink& sink : sinks) wanted.push_back(sink.column);
   for (const SliceSpec& slice : test.slices) wanted.push_back(slice.column);
   if (test.group_by && std::ranges::count(wanted, *test.group_by) == 0) wanted.push_back(*test.group_by);
   RATCHET_ASSIGN(auto reader, lake::PackReader::Open({path}, wanted));
-  TestScores scores;
   std::map<std::string, Cells> cells;
   while (true) {
     RATCHET_ASSIGN(const lake::Batch batch, reader->Next(kBatchRows));
     if (batch.rows == 0) break;
-    const auto& c = batch.columns[0].reals;
-    const auto& o = batch.columns[1].reals;
-    scores.candidate.insert(scores.candidate.end(), c.begin(), c.end());
-    scores.opponent.insert(scores.opponent.end(), o.begin(), o.end());
-    for (size_t i = 2; i < wanted.size(); ++i)
+    for (size_t i = 0; i < sinks.size(); ++i) Pour(batch.columns[i], sinks[i]);
+    for (size_t i = sinks.size(); i < wanted.size(); ++i)
       for (size_t row = 0; row < static_cast<size_t>(batch.rows); ++row)
         cells[wanted[i]].push_back(CellOf(reader->schema().columns[i], batch.columns[i], row));
   }

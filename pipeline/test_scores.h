@@ -23,12 +23,26 @@ struct TestScores {
 
     gate::Feature Feature() const { return {.name = name, .categories = categories, .code = code, .number = number}; }
   };
+  // What was kept of a row: its target and both answers, of classes or of numbers; of tests of before there was that, one
+  // score a side.
+  enum class Form { kScores, kClasses, kNumbers };
+  // As the columns of gate/evidence.h; empty for the other forms.
+  struct Answers {
+    std::vector<std::int32_t> predicted;
+    std::vector<double> target_probability, predicted_probability, square_sum;
+    std::vector<double> positive_probability;  // of two classes only
+    std::vector<double> prediction;
+  };
+  Form form = Form::kScores;
   std::vector<double> candidate, opponent;  // per-row scores
+  std::vector<std::int32_t> target_class;
+  std::vector<double> target_number;
+  Answers candidate_answers, opponent_answers;
   std::vector<std::uint64_t> group;         // by test.group_by: equal values, equal codes; a missing one stands alone
   std::vector<Column> columns;
 };
 
-// Errors as of lake::PackReader.
+// Errors as of lake::PackReader; kCorrupt where a column of the form is not there.
 Result<TestScores> ReadTestScores(const std::string& path, const TestSpec& test);
 
 }  // namespace ratchet::pipeline

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,46 +12,75 @@
 #include "lake/pack.h"
 #include "registry/bundle_manifest.h"
 
-// Per-row scores of a model's answers. Pure; shapes are rows first.
+// What is kept of a model's answers, row by row: enough for every metric of the task, so that the gate alone computes
+// figures (docs/formats.md, scores.pack). Pure; shapes are rows first.
 namespace ratchet::worker {
 
-enum class Metric { kAccuracy, kLogLoss, kMae, kRmse };
-
-std::string_view MetricName(Metric metric);  // "log_loss"
-std::string_view PerRowName(Metric metric);  // "correct", "log_loss", "absolute_error", "squared_error"
-bool HigherIsBetter(Metric metric);
 // kInvalid for an unknown name, and for a metric of the other task.
-Result<Metric> ParseMetric(std::string_view name, registry::Task task);
+Status CheckMetric(std::string_view name, registry::Task task);
 
-// Scores of one side over the holdout. A row whose answer is not finite holds nothing until Settle.
-struct ScoreColumn {
-  std::vector<std::optional<double>> scores;
+// Whether the metric ranks rows by the probability of one of two classes: roc_auc, pr_auc.
+bool NeedsTwoClasses(std::string_view name);
+
+// A class by its value; whole reals are integers, so that 1.0 in the data is the class 1. Missing: std::monostate.
+lake::Value ClassOf(const lake::Column& column, const lake::ColumnBatch& values, size_t row);
+
+// The values of a model's classes, in its order.
+std::vector<lake::Value> ClassValues(const registry::Classes& classes);
+
+// kInvalid: the target column cannot hold such classes (reals that are whole numbers count as integers).
+Status CheckTarget(const registry::Classes& classes, const lake::Column& target);
+
+// The numbers of a regression target; NaN where missing. kInvalid for a text or blob.
+Result<std::vector<double>> TargetNumbers(const lake::Column& column, const lake::ColumnBatch& targets);
+
+// The one list of classes that both sides are mapped to: each value once, integers before reals before texts, ascending,
+// so that the order depends on no model. Of two classes the second is the positive one: 1 of 0 and 1, yes of no and yes.
+class ClassList {
+ public:
+  void Add(lake::Value value);  // only before Close
+  void Close();                 // numbers the classes
+  std::int32_t size() const { return static_cast<std::int32_t>(index_.size()); }
+  std::int32_t Find(const lake::Value& value) const;  // −1: none of them
+  std::vector<std::string> Names() const;             // for people, in order, each of at most 80 bytes
+
+ private:
+  std::map<lake::Value, std::int32_t> index_;
+};
+
+// Where a model's classes stand in the common list. A class that it does not know has the probability 0.
+struct ClassMap {
+  std::vector<std::int32_t> common;  // of each class of the model
+  std::vector<std::int32_t> own;     // of each common class; −1: the model does not know it
+};
+// The list must hold all of the model's classes.
+ClassMap MapClasses(const std::vector<lake::Value>& model, const ClassList& list);
+
+// One side's answers to the rows that have a target, in the order of the rows; the columns of the other task are empty.
+struct Answers {
+  std::vector<std::int32_t> predicted;  // of the common list
+  std::vector<double> target_probability, predicted_probability, square_sum;  // each in [0, 1]
+  std::vector<double> positive_probability;            // of two classes only: as the model gave it
+  std::vector<std::optional<double>> prediction;       // none where the answer was not finite, until Settle
   std::int64_t non_finite_rows = 0;
 };
 
-// The index in `classes` of every target; -1: none of them; nullopt: missing. kInvalid: the column's type has no such
-// values (reals that are whole numbers count as integers).
-Result<std::vector<std::optional<std::int64_t>>> TargetIndexes(const registry::Classes& classes,
-                                                               const lake::Column& column,
-                                                               const lake::ColumnBatch& targets);
+// Appends a model's answers. `probabilities`: rows × the model's classes; `targets`: of the common list, −1 where
+// missing, such rows are left out. The predicted class is the first of the likeliest. Probabilities outside of [0, 1]
+// count as the nearer end, except for the positive class's, which only ranks. An answer that is not finite counts as
+// certain of a wrong class: the worst by every metric.
+void AddClassAnswers(std::span<const double> probabilities, const ClassMap& map, std::span<const std::int32_t> targets,
+                     Answers& into);
 
-// The numbers of a regression target; nullopt where missing. kInvalid for a text or blob.
-Result<std::vector<std::optional<double>>> TargetNumbers(const lake::Column& column, const lake::ColumnBatch& targets);
+// The answer of a baseline, the same for every row: `shares` of all common classes, which are probabilities.
+void AddShares(std::span<const double> shares, std::span<const std::int32_t> targets, Answers& into);
 
-// Appends the score of every row that has a target. `probabilities`: rows × classes. A target that is no class of the
-// model is wrong, and has probability 0.
-void ScoreClasses(Metric metric, std::span<const double> probabilities, std::int64_t classes,
-                  std::span<const std::optional<std::int64_t>> targets, ScoreColumn& into);
-void ScoreNumbers(Metric metric, std::span<const double> predictions, std::span<const std::optional<double>> targets,
-                  ScoreColumn& into);
+// The same for numbers; targets that are not finite are missing.
+void AddNumberAnswers(std::span<const double> predictions, std::span<const double> targets, Answers& into);
 
-// The loss of a row to which the model gave this probability; bounded, so that no single row decides all.
-double LogLoss(double probability);
-
-// Gives rows without a finite score the worst of all finite ones of either side.
-void Settle(Metric metric, ScoreColumn& candidate, ScoreColumn& opponent);
-
-// The metric over all rows; 0 for none.
-double Summarise(Metric metric, const ScoreColumn& column);
+// Gives rows without a finite answer the largest error of all finite answers of either side, and at least the spread of
+// the targets (1 where they have none), so that a model gains nothing by not answering. The prediction lies on the
+// side of 0, where errors relative to it are largest, too. `targets`: of the rows that have one.
+void Settle(std::span<const double> targets, Answers& candidate, Answers& opponent);
 
 }  // namespace ratchet::worker

@@ -1,8 +1,11 @@
 #include <ATen/Parallel.h>
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 #include <torch/script.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -28,50 +31,50 @@ using registry::Task;
 
 constexpr std::int64_t kBatchRows = 256;
 
-// The target of a batch in both forms that scores need; the one of the other task is empty.
+// The rows' targets, read before any model runs: one a row of the holdout, of the task's kind.
 struct Targets {
-  lake::Column column;
-  lake::ColumnBatch values;
+  std::vector<std::int32_t> classes;  // of the common list; −1 where missing
+  std::vector<double> numbers;        // not finite where missing
 };
 
-// One side of the comparison: something that can be scored on a batch of the holdout.
+// One side of the comparison: something that answers for a batch of the holdout, which begins at row `first`.
 class Side {
  public:
   virtual ~Side() = default;
-  virtual Status Score(Metric metric, const lake::Schema& schema, const lake::Batch& batch, const Targets& targets) = 0;
-  ScoreColumn column;
+  virtual Status Answer(const lake::Schema& schema, const lake::Batch& batch, const Targets& targets, size_t first) = 0;
+  Answers answers;
 };
 
 class ModelSide final : public Side {
  public:
   // Runs code of the module's already; see RunTest.
-  static Result<std::unique_ptr<ModelSide>> Load(const BundleFiles& files, const Signature& signature) {
+  static Result<std::unique_ptr<ModelSide>> Load(const BundleFiles& files, const Signature& signature,
+                                                 const ClassList& classes) {
     RATCHET_ASSIGN(auto module, sdk::LoadModel(files.model));
-    return std::unique_ptr<ModelSide>(new ModelSide(signature, std::move(module)));
+    return std::unique_ptr<ModelSide>(new ModelSide(signature, classes, std::move(module)));
   }
 
-  Status Score(Metric metric, const lake::Schema& schema, const lake::Batch& batch, const Targets& targets) override {
+  Status Answer(const lake::Schema& schema, const lake::Batch& batch, const Targets& targets, size_t first) override {
     RATCHET_ASSIGN(const auto outputs, Forward(module_, signature_, schema, batch));
-    const auto answers = outputs.at(0).to(torch::kFloat64).contiguous();
-    const std::span<const double> values(answers.data_ptr<double>(), static_cast<size_t>(answers.numel()));
+    const auto told = outputs.at(0).to(torch::kFloat64).contiguous();
+    const std::span<const double> values(told.data_ptr<double>(), static_cast<size_t>(told.numel()));
+    const auto rows = static_cast<size_t>(batch.rows);
     if (signature_.task == Task::kRegression) {
-      if (answers.numel() != batch.rows) return Fail(ErrorCode::kInvalid, "score", "output", "not one number a row");
-      RATCHET_ASSIGN(const auto numbers, TargetNumbers(targets.column, targets.values));
-      ScoreNumbers(metric, values, numbers, column);
+      if (values.size() != rows) return Fail(ErrorCode::kInvalid, "score", "output", "not one number a row");
+      AddNumberAnswers(values, std::span(targets.numbers).subspan(first, rows), answers);
       return {};
     }
-    const auto classes = static_cast<std::int64_t>(registry::ClassCount(signature_.classes));
-    if (answers.numel() != batch.rows * classes)
+    if (values.size() != rows * map_.common.size())
       return Fail(ErrorCode::kInvalid, "score", "output", "not one probability for each class");
-    RATCHET_ASSIGN(const auto indexes, TargetIndexes(signature_.classes, targets.column, targets.values));
-    ScoreClasses(metric, values, classes, indexes, column);
+    AddClassAnswers(values, map_, std::span(targets.classes).subspan(first, rows), answers);
     return {};
   }
 
  private:
-  ModelSide(const Signature& signature, torch::jit::Module module)
-      : signature_(signature), module_(std::move(module)) {}
+  ModelSide(const Signature& signature, const ClassList& classes, torch::jit::Module module)
+      : signature_(signature), map_(MapClasses(ClassValues(signature.classes), classes)), module_(std::move(module)) {}
   const Signature& signature_;
+  ClassMap map_;
   torch::jit::Module module_;
 };
 
@@ -90,44 +93,40 @@ class BaselineSide final : public Side {
     }
   }
 
-  Status Score(Metric metric, const lake::Schema&, const lake::Batch& batch, const Targets& targets) override {
-    if (task_ == Task::kRegression) {
-      const double mean = count_ == 0 ? 0 : sum_ / static_cast<double>(count_);
-      const std::vector<double> predictions(static_cast<size_t>(batch.rows), mean);
-      RATCHET_ASSIGN(const auto numbers, TargetNumbers(targets.column, targets.values));
-      ScoreNumbers(metric, predictions, numbers, column);
+  void AddClassesTo(ClassList& classes) const {
+    for (const auto& [value, count] : counts_) classes.Add(value);
+  }
+
+  // To be called when the list holds all classes. Without a training row every class is as likely as the next.
+  void Know(const ClassList& classes) {
+    shares_.assign(static_cast<size_t>(classes.size()), count_ == 0 ? 1.0 / std::max(classes.size(), 1) : 0.0);
+    for (const auto& [value, count] : counts_)
+      shares_[static_cast<size_t>(classes.Find(value))] = static_cast<double>(count) / static_cast<double>(count_);
+  }
+
+  Status Answer(const lake::Schema&, const lake::Batch& batch, const Targets& targets, size_t first) override {
+    const auto rows = static_cast<size_t>(batch.rows);
+    if (task_ == Task::kClassification) {
+      AddShares(shares_, std::span(targets.classes).subspan(first, rows), answers);
       return {};
     }
-    const auto majority = std::ranges::max_element(counts_, {}, [](const auto& entry) { return entry.second; });
-    for (size_t row = 0; row < targets.values.missing.size(); ++row) {
-      if (targets.values.missing[row] != 0) continue;
-      const auto key = Key(targets.column, targets.values, row);
-      const auto it = counts_.find(key);
-      const double share = it == counts_.end() ? 0 : static_cast<double>(it->second) / static_cast<double>(count_);
-      const bool correct = majority != counts_.end() && majority->first == key;
-      column.scores.emplace_back(metric == Metric::kAccuracy ? (correct ? 1.0 : 0.0) : LogLoss(share));
-    }
+    const double mean = count_ == 0 ? 0 : sum_ / static_cast<double>(count_);
+    AddNumberAnswers(std::vector<double>(rows, mean), std::span(targets.numbers).subspan(first, rows), answers);
     return {};
   }
 
  private:
   explicit BaselineSide(Task task) : task_(task) {}
 
-  static lake::Value Key(const lake::Column& column, const lake::ColumnBatch& values, size_t row) {
-    if (column.type == lake::ColumnType::kInteger) return values.integers[row];
-    if (column.type == lake::ColumnType::kReal) return values.reals[row];
-    return values.texts.empty() ? std::string() : values.texts[row];
-  }
-
   Status Add(const lake::Column& column, const lake::ColumnBatch& values) {
     if (task_ == Task::kRegression) {
       RATCHET_ASSIGN(const auto numbers, TargetNumbers(column, values));
-      for (const auto& number : numbers)
-        if (number) sum_ += *number, ++count_;
+      for (const double number : numbers)
+        if (std::isfinite(number)) sum_ += number, ++count_;
       return {};
     }
     for (size_t row = 0; row < values.missing.size(); ++row)
-      if (values.missing[row] == 0) ++counts_[Key(column, values, row)], ++count_;
+      if (values.missing[row] == 0) ++counts_[ClassOf(column, values, row)], ++count_;
     return {};
   }
 
@@ -135,6 +134,7 @@ class BaselineSide final : public Side {
   double sum_ = 0;
   std::int64_t count_ = 0;
   std::map<lake::Value, std::int64_t> counts_;
+  std::vector<double> shares_;  // of the common classes
 };
 
 // What is settled before a model runs.
@@ -142,87 +142,69 @@ struct Contest {
   BundleManifest candidate;
   std::optional<BundleManifest> live;
   std::unique_ptr<BaselineSide> baseline;  // where there is no live version
-  Metric metric = Metric::kAccuracy;
+  std::string metric;
+  ClassList classes;  // of both sides and of the holdout
+  Targets targets;
+  std::int64_t rows_without_target = 0;
   std::vector<lake::Column> slice_columns;
+
+  bool Classifies() const { return candidate.signature.task == Task::kClassification; }
+  bool HasTarget(size_t row) const {
+    return Classifies() ? targets.classes[row] >= 0 : std::isfinite(targets.numbers[row]);
+  }
 };
 
 // What is heard of the holdout's rows, as they are scored.
 struct Heard {
-  ScoreColumn candidate, opponent;
-  std::vector<lake::Row> slices;  // of every scored row
-  std::int64_t rows_without_target = 0;
+  Answers candidate, opponent;
 };
 
-// The columns of the holdout that scoring reads, each once.
+// The columns of the holdout that the models read, each once.
 std::vector<std::string> ColumnsToRead(const StepSpec& spec, const Contest& contest) {
   std::set<std::string> wanted{spec.data.target};
-  wanted.insert(spec.slices.begin(), spec.slices.end());
   for (auto& column : InputColumns(contest.candidate.signature)) wanted.insert(column);
   if (contest.live)
     for (auto& column : InputColumns(contest.live->signature)) wanted.insert(column);
   return {wanted.begin(), wanted.end()};
 }
 
-json CellToJson(const lake::Value& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
-  if (const auto* real = std::get_if<double>(&value)) return *real;
-  if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  return nullptr;
-}
-
-lake::Value CellFromJson(const json& cell) {
-  if (cell.is_number_integer()) return cell.get<std::int64_t>();
-  if (cell.is_number_float()) return cell.get<double>();
-  if (cell.is_string()) return cell.get<std::string>();
-  return std::monostate{};
-}
-
-// Takes the scores of a batch out of the side's column: {"scores":[…],"non_finite":0}.
-json TakeScores(Side& side) {
-  json scores = json::array();
-  for (const auto& score : side.column.scores) scores.push_back(score ? json(*score) : json());
-  const json taken{{"scores", std::move(scores)}, {"non_finite", side.column.non_finite_rows}};
-  side.column = {};
+// Takes the answers of a batch out of the side, in the form that Hear reads.
+json TakeAnswers(Side& side) {
+  json predictions = json::array();
+  for (const auto& number : side.answers.prediction) predictions.push_back(number ? json(*number) : json());
+  json taken{{"predicted", side.answers.predicted},
+             {"target_probability", side.answers.target_probability},
+             {"predicted_probability", side.answers.predicted_probability},
+             {"square_sum", side.answers.square_sum},
+             {"positive_probability", side.answers.positive_probability},
+             {"prediction", std::move(predictions)},
+             {"non_finite", side.answers.non_finite_rows}};
+  side.answers = {};
   return taken;
 }
 
-void AddScores(const json& told, ScoreColumn& into) {
-  for (const auto& score : told.at("scores"))
-    into.scores.push_back(score.is_null() ? std::nullopt : std::optional(score.get<double>()));
+template <typename T>
+void Extend(std::vector<T>& into, const json& told) {
+  for (const auto& value : told) into.push_back(value.get<T>());
+}
+
+void AddAnswers(const json& told, Answers& into) {
+  Extend(into.predicted, told.at("predicted"));
+  Extend(into.target_probability, told.at("target_probability"));
+  Extend(into.predicted_probability, told.at("predicted_probability"));
+  Extend(into.square_sum, told.at("square_sum"));
+  Extend(into.positive_probability, told.at("positive_probability"));
+  for (const auto& number : told.at("prediction"))
+    into.prediction.push_back(number.is_null() ? std::nullopt : std::optional(number.get<double>()));
   into.non_finite_rows += told.at("non_finite").get<std::int64_t>();
 }
 
-// Scores of both sides and the cells of the slices, for every row of the batch that has a target.
-Result<json> ScoreBatch(const StepSpec& spec, const Contest& contest, Side& candidate, Side& opponent,
-                        const lake::Schema& schema, const lake::Batch& batch) {
-  const auto target = static_cast<size_t>(schema.Find(spec.data.target));
-  const Targets targets{schema.columns[target], batch.columns[target]};
-  RATCHET_TRY(candidate.Score(contest.metric, schema, batch, targets));
-  RATCHET_TRY(opponent.Score(contest.metric, schema, batch, targets));
-  json slices = json::array();
-  std::int64_t without_target = 0;
-  for (size_t row = 0; row < targets.values.missing.size(); ++row) {
-    if (targets.values.missing[row] != 0) {
-      ++without_target;
-      continue;
-    }
-    json cells = json::array();
-    for (const auto& column : contest.slice_columns)
-      cells.push_back(CellToJson(CellAt(column, batch.columns[static_cast<size_t>(schema.Find(column.name))], row)));
-    slices.push_back(std::move(cells));
-  }
-  return json{{"candidate", TakeScores(candidate)},
-              {"opponent", TakeScores(opponent)},
-              {"slices", std::move(slices)},
-              {"without_target", without_target}};
-}
-
-// The confined process's part: loads the models and tells the scores, batch by batch.
+// The confined process's part: loads the models and tells their answers, batch by batch.
 Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
-  RATCHET_ASSIGN(const auto candidate, ModelSide::Load(*spec.candidate, contest.candidate.signature));
+  RATCHET_ASSIGN(const auto candidate, ModelSide::Load(*spec.candidate, contest.candidate.signature, contest.classes));
   std::unique_ptr<ModelSide> live;
   if (contest.live) {
-    RATCHET_ASSIGN(live, ModelSide::Load(*spec.live, contest.live->signature));
+    RATCHET_ASSIGN(live, ModelSide::Load(*spec.live, contest.live->signature, contest.classes));
   }
   Side& opponent = live != nullptr ? static_cast<Side&>(*live) : *contest.baseline;
   RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, ColumnsToRead(spec, contest)));
@@ -231,8 +213,9 @@ Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
   for (;;) {
     RATCHET_ASSIGN(const auto batch, holdout->Next(kBatchRows));
     if (batch.rows == 0) return {};
-    RATCHET_ASSIGN(const auto scored, ScoreBatch(spec, contest, *candidate, opponent, holdout->schema(), batch));
-    tell({{"scored", scored}});
+    RATCHET_TRY(candidate->Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
+    RATCHET_TRY(opponent.Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
+    tell({{"scored", {{"candidate", TakeAnswers(*candidate)}, {"opponent", TakeAnswers(opponent)}}}});
     done += batch.rows;
     if (done != total && done * 20 < (told + 1) * total) continue;  // some twenty lines in all
     told = done * 20 / std::max<std::int64_t>(total, 1);
@@ -243,17 +226,30 @@ Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
 void Hear(const json& told, ProgressLog& progress, Heard& heard) {
   if (told.contains("progress")) return progress.Append(told["progress"]);
   const auto& scored = told.at("scored");
-  AddScores(scored.at("candidate"), heard.candidate);
-  AddScores(scored.at("opponent"), heard.opponent);
-  for (const auto& cells : scored.at("slices")) {
-    auto& row = heard.slices.emplace_back();
-    for (const auto& cell : cells) row.push_back(CellFromJson(cell));
-  }
-  heard.rows_without_target += scored.at("without_target").get<std::int64_t>();
+  AddAnswers(scored.at("candidate"), heard.candidate);
+  AddAnswers(scored.at("opponent"), heard.opponent);
 }
 
-std::expected<Heard, StepError> HearScores(const StepSpec& spec, Contest& contest, SandboxMeans sandbox,
-                                           ProgressLog& progress) {
+std::vector<double> NumberTargets(const Contest& contest) {
+  std::vector<double> targets;
+  std::ranges::copy_if(contest.targets.numbers, std::back_inserter(targets), [](double number) { return std::isfinite(number); });
+  return targets;
+}
+
+bool AreWhole(const Contest& contest, const Answers& side, size_t rows) {
+  if (!contest.Classifies()) return side.prediction.size() == rows;
+  const size_t positives = contest.classes.size() == 2 ? rows : 0;
+  return side.predicted.size() == rows && side.target_probability.size() == rows && side.square_sum.size() == rows &&
+         side.predicted_probability.size() == rows && side.positive_probability.size() == positives;
+}
+
+size_t ScoredRows(const Contest& contest) {
+  const size_t all = contest.Classifies() ? contest.targets.classes.size() : contest.targets.numbers.size();
+  return all - static_cast<size_t>(contest.rows_without_target);
+}
+
+std::expected<Heard, StepError> HearAnswers(const StepSpec& spec, Contest& contest, SandboxMeans sandbox,
+                                            ProgressLog& progress) {
   Heard heard;
   const auto work = [&](const Tell& tell) -> StepOutcome {
     at::set_num_threads(spec.limits.cpus);
@@ -266,24 +262,68 @@ std::expected<Heard, StepError> HearScores(const StepSpec& spec, Contest& contes
                     .work = [&](const Tell& tell) { return Guarded(spec, [&] { return work(tell); }); },
                     .hear = [&](const json& told) { Hear(told, progress, heard); }});
   if (!outcome) return std::unexpected(outcome.error());
-  const auto rows = heard.slices.size();
-  if (heard.candidate.scores.size() != rows || heard.opponent.scores.size() != rows)
-    return InternalFault("the models' process told more or fewer scores than rows");
+  for (const auto* side : {&heard.candidate, &heard.opponent}) {
+    if (!AreWhole(contest, *side, ScoredRows(contest)))
+      return InternalFault("the models' process told more or fewer answers than rows");
+    if (contest.Classifies() && contest.classes.size() == 1 && side->non_finite_rows > 0)
+      return UserFault("an answer is not finite, and there is one class only, so that none can be wrong",
+                       "Push rows of other classes.");
+  }
   return heard;
 }
 
-Status WriteScores(const StepSpec& spec, const Contest& contest, const Heard& heard) {
-  lake::Schema schema{{{"candidate", lake::ColumnType::kReal, {}}, {"opponent", lake::ColumnType::kReal, {}}}};
+constexpr char kTarget[] = "test:target";
+
+// The columns of scores.pack (docs/formats.md).
+lake::Schema EvidenceSchema(const Contest& contest) {
+  using lake::ColumnType;
+  const bool classifies = contest.Classifies();
+  lake::Schema schema{{{kTarget, classifies ? ColumnType::kInteger : ColumnType::kReal, {}}}};
+  for (const std::string side : {"candidate:", "opponent:"}) {
+    if (classifies) schema.columns.push_back({side + "predicted", ColumnType::kInteger, {}});
+    else schema.columns.push_back({side + "prediction", ColumnType::kReal, {}});
+    if (!classifies) continue;
+    for (const char* name : {"p_target", "p_predicted", "square_sum"})
+      schema.columns.push_back({side + name, ColumnType::kReal, {}});
+    if (contest.classes.size() == 2) schema.columns.push_back({side + "p_positive", ColumnType::kReal, {}});
+  }
   schema.columns.insert(schema.columns.end(), contest.slice_columns.begin(), contest.slice_columns.end());
+  return schema;
+}
+
+void AddCells(const Contest& contest, const Answers& side, size_t scored, lake::Row& cells) {
+  if (!contest.Classifies()) return cells.push_back(side.prediction[scored].value_or(0));
+  cells.push_back(std::int64_t{side.predicted[scored]});
+  for (const auto* column : {&side.target_probability, &side.predicted_probability, &side.square_sum})
+    cells.push_back((*column)[scored]);
+  if (contest.classes.size() == 2) cells.push_back(side.positive_probability[scored]);
+}
+
+// The holdout's rows once more, for the columns of slices and groups.
+Status WriteEvidence(const StepSpec& spec, const Contest& contest, const Heard& heard) {
   const auto path = spec.folder + "/scores.pack";
   RATCHET_TRY(SystemFiles().RemoveAll(path));
-  RATCHET_ASSIGN(const auto writer, lake::PackWriter::Create(path, schema));
-  for (size_t row = 0; row < heard.slices.size(); ++row) {
-    lake::Row cells{heard.candidate.scores[row].value_or(0), heard.opponent.scores[row].value_or(0)};
-    cells.insert(cells.end(), heard.slices[row].begin(), heard.slices[row].end());
-    RATCHET_TRY(writer->Add(cells));
+  RATCHET_ASSIGN(const auto writer, lake::PackWriter::Create(path, EvidenceSchema(contest)));
+  std::vector<std::string> columns{spec.data.target};
+  for (const auto& column : contest.slice_columns)
+    if (column.name != spec.data.target) columns.push_back(column.name);
+  RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, columns));
+  size_t row = 0, scored = 0;
+  for (;;) {
+    RATCHET_ASSIGN(const auto batch, holdout->Next(4096));
+    if (batch.rows == 0) return writer->Finish();
+    for (size_t in_batch = 0; in_batch < static_cast<size_t>(batch.rows); ++in_batch, ++row) {
+      if (!contest.HasTarget(row)) continue;
+      lake::Row cells;
+      if (contest.Classifies()) cells.push_back(std::int64_t{contest.targets.classes[row]});
+      else cells.push_back(contest.targets.numbers[row]);
+      AddCells(contest, heard.candidate, scored, cells);
+      AddCells(contest, heard.opponent, scored++, cells);
+      for (const auto& column : contest.slice_columns)
+        cells.push_back(CellAt(column, batch.columns[static_cast<size_t>(holdout->schema().Find(column.name))], in_batch));
+      RATCHET_TRY(writer->Add(cells));
+    }
   }
-  return writer->Finish();
 }
 
 std::expected<void, StepError> CheckSlices(const StepSpec& spec, const lake::Schema& schema) {
@@ -292,8 +332,8 @@ std::expected<void, StepError> CheckSlices(const StepSpec& spec, const lake::Sch
     if (index < 0) return UserFault(fmt::format("the dataset has no column {} for test.slices", Quoted(slice)));
     if (schema.columns[static_cast<size_t>(index)].type == lake::ColumnType::kBlob)
       return UserFault(fmt::format("test.slices: column {} holds blobs, which are no groups", Quoted(slice)));
-    if (slice == "candidate" || slice == "opponent")
-      return UserFault(fmt::format("test.slices: the name {} is taken by the scores", slice), "Rename the column.");
+    if (slice.starts_with("candidate:") || slice.starts_with("opponent:") || slice == kTarget)
+      return UserFault(fmt::format("test.slices: the name {} is taken by the scores", Quoted(slice)), "Rename the column.");
   }
   return {};
 }
@@ -327,6 +367,65 @@ Result<BundleManifest> ReadManifest(const BundleFiles& files) {
   return registry::ParseManifest(text);
 }
 
+// Every class that a side may answer or a row may ask for.
+Status ListClasses(const StepSpec& spec, Contest& contest) {
+  for (const auto* side : {&contest.candidate, contest.live ? &*contest.live : nullptr})
+    if (side != nullptr)
+      for (auto& value : ClassValues(side->signature.classes)) contest.classes.Add(std::move(value));
+  if (contest.baseline) contest.baseline->AddClassesTo(contest.classes);
+  RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, {spec.data.target}));
+  const auto& column = holdout->schema().columns.at(0);
+  RATCHET_TRY(CheckTarget(contest.candidate.signature.classes, column));
+  if (contest.live) RATCHET_TRY(CheckTarget(contest.live->signature.classes, column));
+  for (;;) {
+    RATCHET_ASSIGN(const auto batch, holdout->Next(4096));
+    if (batch.rows == 0) break;
+    for (size_t row = 0; row < static_cast<size_t>(batch.rows); ++row)
+      if (batch.columns[0].missing[row] == 0) contest.classes.Add(ClassOf(column, batch.columns[0], row));
+  }
+  contest.classes.Close();
+  if (contest.baseline) contest.baseline->Know(contest.classes);
+  return {};
+}
+
+Status ReadTargets(const StepSpec& spec, Contest& contest) {
+  RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, {spec.data.target}));
+  const auto& column = holdout->schema().columns.at(0);
+  size_t row = 0;
+  for (;;) {
+    RATCHET_ASSIGN(const auto batch, holdout->Next(4096));
+    if (batch.rows == 0) return {};
+    if (contest.Classifies()) {
+      for (size_t i = 0; i < static_cast<size_t>(batch.rows); ++i)
+        contest.targets.classes.push_back(contest.classes.Find(ClassOf(column, batch.columns[0], i)));
+    } else {
+      RATCHET_ASSIGN(const auto numbers, TargetNumbers(column, batch.columns[0]));
+      contest.targets.numbers.insert(contest.targets.numbers.end(), numbers.begin(), numbers.end());
+    }
+    for (; row < static_cast<size_t>(std::max(contest.targets.classes.size(), contest.targets.numbers.size())); ++row)
+      contest.rows_without_target += contest.HasTarget(row) ? 0 : 1;
+  }
+}
+
+// Names a few of the classes.
+std::string Listed(std::vector<std::string> names) {
+  constexpr size_t kMost = 5;
+  const bool more = names.size() > kMost;
+  names.resize(std::min(names.size(), kMost));
+  return fmt::format("{}{}", fmt::join(names, ", "), more ? ", …" : "");
+}
+
+std::expected<void, StepError> ReadRows(const StepSpec& spec, Contest& contest) {
+  if (contest.Classifies()) RATCHET_STEP_TRY(ListClasses(spec, contest));
+  RATCHET_STEP_TRY(ReadTargets(spec, contest));
+  if (ScoredRows(contest) == 0)
+    return UserFault("the holdout has no row with a target", "Push more rows, or raise data.split.holdout.");
+  if (!NeedsTwoClasses(contest.metric) || contest.classes.size() == 2) return {};
+  return UserFault(fmt::format("test.metric: {} is for two classes, and the models and the holdout have {}: {}", contest.metric,
+                               contest.classes.size(), Listed(contest.classes.Names())),
+                   "Use macro_f1 or log_loss.");
+}
+
 std::expected<Contest, StepError> Prepare(const StepSpec& spec) {
   if (!spec.candidate || spec.holdout.empty()) return InternalFault("a test step needs a candidate and a holdout");
   Contest contest;
@@ -335,31 +434,36 @@ std::expected<Contest, StepError> Prepare(const StepSpec& spec) {
     RATCHET_STEP_ASSIGN(contest.live, ReadManifest(*spec.live));
   }
   const auto task = contest.candidate.signature.task;
-  RATCHET_STEP_ASSIGN(contest.metric, ParseMetric(spec.metric.empty() ? contest.candidate.metric : spec.metric, task));
+  contest.metric = spec.metric.empty() ? contest.candidate.metric : spec.metric;
+  RATCHET_STEP_TRY(CheckMetric(contest.metric, task));
   RATCHET_STEP_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout));
   if (auto fits = CheckFit(spec, contest, holdout->schema()); !fits) return std::unexpected(fits.error());
   for (const auto& slice : spec.slices)
     contest.slice_columns.push_back(holdout->schema().columns[static_cast<size_t>(holdout->schema().Find(slice))]);
-  if (contest.live) return contest;
-  auto learned = LearnBaseline(spec, task);
-  if (!learned) return std::unexpected(learned.error());
-  contest.baseline = std::move(*learned);
+  if (!contest.live) {
+    auto learned = LearnBaseline(spec, task);
+    if (!learned) return std::unexpected(learned.error());
+    contest.baseline = std::move(*learned);
+  }
+  if (auto read = ReadRows(spec, contest); !read) return std::unexpected(read.error());
   return contest;
 }
 
 json Summary(const Contest& contest, const Heard& heard) {
-  const auto baseline_kind = contest.candidate.signature.task == Task::kClassification ? "majority" : "mean";
-  return {{"metric", MetricName(contest.metric)},
-          {"higher_is_better", HigherIsBetter(contest.metric)},
-          {"rows", static_cast<std::int64_t>(heard.slices.size())},
-          {"candidate", Summarise(contest.metric, heard.candidate)},
-          {"opponent", Summarise(contest.metric, heard.opponent)},
-          {"opponent_kind", contest.live ? "live" : baseline_kind},
-          {"per_row", PerRowName(contest.metric)},
-          {"metrics",
-           {{"non_finite_rows", heard.candidate.non_finite_rows},
-            {"opponent_non_finite_rows", heard.opponent.non_finite_rows},
-            {"rows_without_target", heard.rows_without_target}}}};
+  constexpr size_t kMostNames = 200;
+  const auto baseline_kind = contest.Classifies() ? "majority" : "mean";
+  json summary{{"metric", contest.metric},
+               {"evidence", contest.Classifies() ? "classes" : "numbers"},
+               {"rows", ScoredRows(contest)},
+               {"opponent_kind", contest.live ? "live" : baseline_kind},
+               {"metrics",
+                {{"non_finite_rows", heard.candidate.non_finite_rows},
+                 {"opponent_non_finite_rows", heard.opponent.non_finite_rows},
+                 {"rows_without_target", contest.rows_without_target}}}};
+  if (!contest.Classifies()) return summary;
+  summary["classes"] = contest.classes.size();
+  if (auto names = contest.classes.Names(); names.size() <= kMostNames) summary["class_names"] = std::move(names);
+  return summary;
 }
 
 }  // namespace
@@ -368,12 +472,10 @@ StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clo
   auto contest = Prepare(spec);
   if (!contest) return std::unexpected(contest.error());
   ProgressLog progress(spec.folder, clock);
-  auto heard = HearScores(spec, *contest, sandbox, progress);
+  auto heard = HearAnswers(spec, *contest, sandbox, progress);
   if (!heard) return std::unexpected(heard.error());
-  if (heard->slices.empty())
-    return UserFault("the holdout has no row with a target", "Push more rows, or raise data.split.holdout.");
-  Settle(contest->metric, heard->candidate, heard->opponent);
-  RATCHET_STEP_TRY(WriteScores(spec, *contest, *heard));
+  if (!contest->Classifies()) Settle(NumberTargets(*contest), heard->candidate, heard->opponent);
+  RATCHET_STEP_TRY(WriteEvidence(spec, *contest, *heard));
   return Summary(*contest, *heard);
 }
 

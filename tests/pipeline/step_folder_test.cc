@@ -54,6 +54,21 @@ TEST(StepResult, OfATestSaysWhatTheGateAsksFor) {
   }
 }
 
+TEST(StepResult, OfATestThatKeptEvidenceNeedsNoFigures) {
+  const Json classes = {{"metric", "roc_auc"}, {"evidence", "classes"}, {"opponent_kind", "live"}, {"classes", 2}, {"class_names", {"no", "yes"}}};
+  const Json numbers = {{"metric", "wape"}, {"evidence", "numbers"}, {"opponent_kind", "mean"}};
+  EXPECT_TRUE(IsTestResult(classes));
+  EXPECT_TRUE(IsTestResult(numbers));
+  for (const auto& [name, value] : classes.items()) {
+    Json other = classes;
+    other[name] = Json::object();
+    EXPECT_FALSE(IsTestResult(other)) << name;
+  }
+  Json other = classes;
+  other["class_names"] = {1, 2};
+  EXPECT_FALSE(IsTestResult(other));
+}
+
 TEST(LogTail, IsTextWhateverAStepPrints) {
   std::string name = testing::TempDir() + "ratchet-log-XXXXXX";
   ASSERT_NE(mkdtemp(name.data()), nullptr);

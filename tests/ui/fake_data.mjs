@@ -95,6 +95,17 @@ function versions() {
   });
 }
 
+// Three classes of which the opponent takes one for another more often.
+function sideReport(rows, confused) {
+  const each = Math.floor(rows / 3);
+  const confusion = [[each - confused, confused, 0], [confused, each - confused, 0], [0, 0, each]];
+  const recall = [1 - confused / each, 1 - confused / each, 1];
+  const reliability = [0.5, 0.75, 0.95].map((mean_confidence, bin) => ({ low: bin / 3, high: (bin + 1) / 3, rows: each, mean_confidence,
+    share_true: Math.min(1, mean_confidence + 0.04) }));
+  return { per_class: recall.map((one) => ({ support: each, predicted: each, precision: one, recall: one, f1: one })), confusion,
+    expected_calibration_error: 0.04, largest_calibration_error: 0.04, reliability };
+}
+
 function decision(version) {
   const gain = version.score - version.opponent;
   const rows = 11_968;
@@ -111,7 +122,8 @@ function decision(version) {
     interval: [difference - 0.02, difference + 0.02], test: 'mcnemar_exact', p_worse: state === 'worse' ? 0.0004 : 0.8, p_adjusted: state === 'worse' ? 0.004 : 1, detectable_loss: 0.03 });
   const slices = [slice('label = ankle boot', 'holds', 1190, 0.031), slice('label = shirt', version.verdict === 'not_better' ? 'worse' : 'holds', 1214, -0.042),
     slice('label = bag', 'too_small', 40, 0, 0.01)];
-  return { slices, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
+  const class_report = { classes: ['ankle boot', 'bag', 'shirt'], candidate: sideReport(rows, 120), opponent: sideReport(rows, 450) };
+  return { slices, class_report, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
     verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
     opponent_kind: version.opponent_kind, opponent_version: version.opponent_kind === 'live' ? version.version - 1 : null, difference: Number(gain.toFixed(4)),
     interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.0304, promotes: version.verdict === 'better',

@@ -100,6 +100,11 @@ describe('Model page', () => {
     await page.getByText('v9 is worse than live v8 by 0.2336 accuracy on 11968 holdout rows: it stays out.').waitFor();
     await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
     await page.getByRole('region', { name: 'Slices' }).getByText('proven worse, p 0.0040').waitFor();
+    const classes = page.getByRole('region', { name: 'Classes' });
+    await classes.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
+    assert.match(await classes.getByRole('row', { name: /^bag/ }).textContent(), /120.*3,869/);
+    await classes.getByRole('button', { name: 'live v8' }).click();
+    await classes.getByRole('row', { name: /^bag.*450.*3,539/ }).waitFor();
     await page.getByRole('table', { name: /Versions of parcel-sorter/ }).getByRole('link', { name: 'v6', exact: true }).click();
     await page.getByRole('heading', { name: 'Decision on v6' }).waitFor();
     await page.getByText('about 48,200 further holdout rows').waitFor();

@@ -13,6 +13,7 @@ namespace ratchet::worker::testing {
 namespace {
 
 using nlohmann::json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class TestStep : public ::testing::Test {
@@ -47,12 +48,29 @@ class TestStep : public ::testing::Test {
     (void)folder_.Run(worker_);
     return folder_.Result();
   }
-  std::vector<lake::Row> Scores() const {
+  std::vector<lake::Row> Scores(const std::vector<std::string>& columns = {}) const {
     std::vector<lake::Row> rows;
-    const auto reader = lake::PackReader::Open({folder_.path() + "/scores.pack"});
+    const auto reader = lake::PackReader::Open({folder_.path() + "/scores.pack"}, columns);
     EXPECT_TRUE(reader.has_value());
     for (auto row = (*reader)->NextRow(); row && *row; row = (*reader)->NextRow()) rows.push_back(**row);
     return rows;
+  }
+
+  // One column of reals, or of integers as such.
+  std::vector<double> Column(const std::string& name) const {
+    std::vector<double> values;
+    for (const auto& row : Scores({name})) {
+      const auto* integer = std::get_if<std::int64_t>(&row.at(0));
+      values.push_back(integer != nullptr ? static_cast<double>(*integer) : std::get<double>(row.at(0)));
+    }
+    return values;
+  }
+  // The share of rows whose answer is right.
+  double Right(const std::string& side) const {
+    const auto target = Column("test:target"), predicted = Column(side + ":predicted");
+    double right = 0;
+    for (size_t i = 0; i < target.size(); ++i) right += target[i] == predicted[i] ? 1 : 0;
+    return right / static_cast<double>(target.size());
   }
 
   WorkerProcess worker_;
@@ -64,11 +82,16 @@ TEST_F(TestStep, ComparesTheFirstCandidateWithTheMajority) {
   const auto result = Run();
   ASSERT_EQ(result["outcome"], "succeeded") << result;
   EXPECT_EQ(result["rows"], 20);
-  EXPECT_EQ(result["candidate"], 1.0);
-  EXPECT_EQ(result["opponent"], 0.5);
+  EXPECT_EQ(result["metric"], "accuracy");
+  EXPECT_EQ(result["evidence"], "classes");
+  EXPECT_EQ(result["classes"], 2);
+  EXPECT_EQ(result["class_names"], (json{"0", "1"}));
   EXPECT_EQ(result["opponent_kind"], "majority");
-  EXPECT_EQ(result["per_row"], "correct");
-  EXPECT_EQ(result["higher_is_better"], true);
+  EXPECT_EQ(Right("candidate"), 1.0);
+  EXPECT_EQ(Right("opponent"), 0.5);
+  EXPECT_THAT(Column("opponent:p_positive"), ::testing::Each(::testing::DoubleNear(0.6, 1e-12)));
+  EXPECT_THAT(Column("opponent:p_predicted"), ::testing::Each(::testing::DoubleNear(0.6, 1e-12)));
+  EXPECT_THAT(Column("opponent:square_sum"), ::testing::Each(::testing::DoubleNear(0.52, 1e-12)));
 }
 
 TEST_F(TestStep, ComparesWithTheLiveVersionOnTheSameRows) {
@@ -77,10 +100,42 @@ TEST_F(TestStep, ComparesWithTheLiveVersionOnTheSameRows) {
   const auto result = Run();
   ASSERT_EQ(result["outcome"], "succeeded") << result;
   EXPECT_EQ(result["opponent_kind"], "live");
-  EXPECT_EQ(result["opponent"], 0.0);
-  const auto scores = Scores();
+  const auto scores = Scores({"test:target", "candidate:predicted", "opponent:predicted", "label"});
   ASSERT_EQ(scores.size(), 20u);
-  for (size_t i = 0; i < scores.size(); ++i) EXPECT_EQ(scores[i], (lake::Row{1.0, 0.0, std::int64_t{i % 2 == 0}})) << i;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const std::int64_t label = i % 2 == 0 ? 1 : 0;
+    EXPECT_EQ(scores[i], (lake::Row{label, label, 1 - label, label})) << i;
+  }
+}
+
+// The live version knows 1 and 2, the candidate 0 and 1; the holdout asks for 0, 1 and 7.
+TEST_F(TestStep, MapsBothSidesToOneListOfClasses) {
+  const std::string signature =
+      R"({"task":"classification","inputs":[{"name":"x","datatype":"FP32","shape":[-1]}],
+          "outputs":[{"name":"p","datatype":"FP32","shape":[-1,2]}],"classes":[2,1]})";
+  folder_.step["live"] = Bundle("live", "return torch.stack([0 * x + 0.25, 0 * x + 0.75], 1)", signature, "accuracy");
+  Holdout({{1.0, std::int64_t{1}}, {-1.0, std::int64_t{0}}, {2.0, std::int64_t{7}}});
+  const auto result = Run();
+  ASSERT_EQ(result["outcome"], "succeeded") << result;
+  EXPECT_EQ(result["class_names"], (json{"0", "1", "2", "7"}));
+  EXPECT_THAT(Column("test:target"), ElementsAre(1, 0, 3));
+  EXPECT_THAT(Column("candidate:predicted"), ElementsAre(1, 0, 1));
+  EXPECT_THAT(Column("candidate:p_target"), ElementsAre(1, 1, 0));
+  EXPECT_THAT(Column("opponent:predicted"), ElementsAre(1, 1, 1));
+  EXPECT_THAT(Column("opponent:p_target"), ElementsAre(0.75, 0, 0));
+  EXPECT_THAT(Column("opponent:p_predicted"), ElementsAre(0.75, 0.75, 0.75));
+  EXPECT_THAT(Column("opponent:square_sum"), ElementsAre(0.625, 0.625, 0.625));
+  EXPECT_FALSE(lake::PackReader::Open({folder_.path() + "/scores.pack"}, {"candidate:p_positive"}));
+}
+
+TEST_F(TestStep, RefusesAnAreaUnderACurveOfThreeClasses) {
+  folder_.step["metric"] = "roc_auc";
+  EXPECT_EQ(Run()["outcome"], "succeeded");
+  std::filesystem::remove(folder_.path() + "/result.json");
+  Holdout({{1.0, std::int64_t{1}}, {-1.0, std::int64_t{0}}, {2.0, std::int64_t{7}}});
+  const auto result = Run();
+  EXPECT_EQ(result["error"]["class"], "user") << result;
+  EXPECT_THAT(result["error"]["message"].get<std::string>(), HasSubstr("for two classes, and the models and the holdout have 3: 0, 1, 7"));
 }
 
 TEST_F(TestStep, SkipsRowsWithoutATargetAndCountsThem) {
@@ -101,30 +156,37 @@ TEST_F(TestStep, CountsAnswersThatAreNotFiniteAsWrong) {
   const auto result = Run();
   ASSERT_EQ(result["outcome"], "succeeded") << result;
   EXPECT_EQ(result["metrics"]["non_finite_rows"], 2);
-  EXPECT_EQ(result["candidate"], 0.9);
+  EXPECT_EQ(Right("candidate"), 0.9);
+  const auto target = Column("test:target"), positive = Column("candidate:p_positive");
+  for (const size_t row : {6u, 13u}) {
+    EXPECT_EQ(Column("candidate:p_target")[row], 0);
+    EXPECT_EQ(Column("candidate:p_predicted")[row], 1);
+    EXPECT_EQ(Column("candidate:square_sum")[row], 1);
+    EXPECT_EQ(positive[row], 1 - target[row]);
+  }
 }
 
-TEST_F(TestStep, ScoresByLogLossAgainstTheClassShares) {
-  folder_.step["metric"] = "log_loss";
+TEST_F(TestStep, KeepsNumbersOfARegressionAndOfTheMean) {
+  folder_.step["candidate"] = Bundle("regression", "return (x > 0).float()", ToyRegressionSignature(), "rmse");
+  folder_.step["metric"] = "wape";
   const auto result = Run();
   ASSERT_EQ(result["outcome"], "succeeded") << result;
-  EXPECT_EQ(result["per_row"], "log_loss");
-  EXPECT_EQ(result["higher_is_better"], false);
-  EXPECT_NEAR(result["candidate"], 0.0, 1e-9);
-  EXPECT_NEAR(result["opponent"], -(std::log(0.6) + std::log(0.4)) / 2, 1e-9);
+  EXPECT_EQ(result["opponent_kind"], "mean");
+  EXPECT_EQ(result["evidence"], "numbers");
+  EXPECT_EQ(Column("candidate:prediction"), Column("test:target"));
+  EXPECT_THAT(Column("opponent:prediction"), ::testing::Each(::testing::DoubleNear(0.6, 1e-12)));
 }
 
-TEST_F(TestStep, ScoresARegressionAgainstTheMean) {
-  folder_.step["candidate"] = Bundle("regression", "return (x > 0).float()", ToyRegressionSignature(), "rmse");
-  for (const auto& [metric, opponent] : {std::pair{"mae", 0.5}, std::pair{"rmse", std::sqrt((0.16 + 0.36) / 2)}}) {
-    std::filesystem::remove(folder_.path() + "/result.json");
-    folder_.step["metric"] = metric;
-    const auto result = Run();
-    ASSERT_EQ(result["outcome"], "succeeded") << result;
-    EXPECT_EQ(result["opponent_kind"], "mean");
-    EXPECT_NEAR(result["candidate"], 0.0, 1e-9);
-    EXPECT_NEAR(result["opponent"], opponent, 1e-9);
-  }
+TEST_F(TestStep, GivesAnAnswerThatIsNoNumberTheLargestError) {
+  folder_.step["candidate"] = Bundle("infinite", "return (x > 0).float() / (x.abs() < 7).float()", ToyRegressionSignature(), "mae");
+  folder_.step["live"] = Bundle("far", "return 0 * x + 5", ToyRegressionSignature(), "mae");
+  folder_.step["metric"] = "mae";
+  const auto result = Run();
+  ASSERT_EQ(result["outcome"], "succeeded") << result;
+  EXPECT_EQ(result["metrics"]["non_finite_rows"], 2);
+  const auto target = Column("test:target"), prediction = Column("candidate:prediction");
+  for (const size_t row : {6u, 13u}) EXPECT_EQ(prediction[row], target[row] - 5) << row;
+  EXPECT_EQ(prediction[0], target[0]);
 }
 
 TEST_F(TestStep, BlamesTheUserWhenTheLiveVersionNeedsColumnsThatAreGone) {

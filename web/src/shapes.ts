@@ -295,6 +295,23 @@ export interface Slice {
   p_adjusted: number;
 }
 
+export interface ReliabilityBin {
+  low: number;
+  high: number;
+  rows: number;
+  mean_confidence: number;
+  share_true: number;
+}
+
+/// What one side of a decision gets wrong.
+export interface SideReport {
+  per_class: { support: number; predicted: number; precision: number | null; recall: number | null; f1: number | null }[];
+  /// Rows by target, then by predicted class; null where there are more than 50 classes.
+  confusion: number[][] | null;
+  expected_calibration_error: number;
+  reliability: ReliabilityBin[];
+}
+
 export interface Decision {
   verdict: Verdict;
   reason: string;
@@ -320,6 +337,8 @@ export interface Decision {
   margin?: number;
   slices?: Slice[];
   segments?: Slice[];
+  /// Of classifications.
+  class_report?: { classes: string[]; candidate: SideReport; opponent: SideReport };
   /// Absent in decisions of before the ledger.
   holdout?: { epoch: number; look: number; level: number; spent: number; left: number; next_level: number; rows: number };
   decided_at: number;
