@@ -263,6 +263,7 @@ std::unique_ptr<CLI::App> BuildCommandLine(Context& context) {
   AddModelCommands(*app, context);
   AddReleaseCommands(*app, context);
   AddPredictCommand(*app, context);
+  AddFeedbackCommand(*app, context);
   AddAuditCommands(*app, context);
   AddCompletionCommand(*app, context);
   return app;
