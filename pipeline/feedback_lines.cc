@@ -150,9 +150,9 @@ Result<LoggedPrediction> ParsePredictionLine(std::string_view line) {
   if (object.contains("key")) {
     RATCHET_ASSIGN(one.key, ReferenceOf(object, "key"));
   }
-  const json inputs = object.value("inputs", json()), outputs = object.value("outputs", json());
-  if (inputs.is_array()) one.inputs = inputs.dump();
-  if (outputs.is_array()) one.outputs = outputs.dump();
+  const auto inputs = object.find("inputs"), outputs = object.find("outputs");
+  if (inputs != object.end() && inputs->is_array()) one.inputs = inputs->dump();
+  if (outputs != object.end() && outputs->is_array()) one.outputs = outputs->dump();
   return one;
 }
 

@@ -1,6 +1,8 @@
 #include "registry/predictions.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "registry/feedback.h"
 
@@ -35,11 +37,17 @@ std::optional<std::int64_t> Insert(Db& db, const PredictionBatch& batch, const L
   return db.database().getLastInsertRowid();
 }
 
-void CountPrediction(Db& db, const LoggedPrediction& one) {
-  db.Exec(
-      "INSERT INTO totals (model, version, predictions, rows) VALUES (?, ?, 1, ?) ON CONFLICT (model, version) DO UPDATE SET "
-      "predictions = predictions + 1, rows = rows + excluded.rows",
-      one.model, one.version, one.rows);
+struct Added {
+  std::int64_t predictions = 0, rows = 0;
+};
+using AddedByVersion = std::map<std::pair<std::string, std::int64_t>, Added>;
+
+void Count(Db& db, const AddedByVersion& added) {
+  for (const auto& [key, count] : added)
+    db.Exec(
+        "INSERT INTO totals (model, version, predictions, rows) VALUES (?, ?, ?, ?) ON CONFLICT (model, version) DO UPDATE SET "
+        "predictions = predictions + excluded.predictions, rows = rows + excluded.rows",
+        key.first, key.second, count.predictions, count.rows);
 }
 
 std::int64_t UsedBytes(Db& db) {
@@ -51,6 +59,7 @@ std::int64_t UsedBytes(Db& db) {
 
 TakenBatch TakePredictions(Db& db, std::int64_t now_us, const PredictionBatch& batch, const RowScore& score) {
   TakenBatch taken;
+  AddedByVersion added;
   const std::int64_t known = LastSequence(db, batch.spool);
   for (const LoggedPrediction& one : batch.predictions) {
     const auto number = one.sequence > known ? Insert(db, batch, one) : std::nullopt;
@@ -59,9 +68,12 @@ TakenBatch TakePredictions(Db& db, std::int64_t now_us, const PredictionBatch& b
       continue;
     }
     ++taken.taken;
-    CountPrediction(db, one);
+    Added& of_version = added[{one.model, one.version}];
+    ++of_version.predictions;
+    of_version.rows += one.rows;
     taken.joined += JoinWaiting(db, now_us, *number, one, score);
   }
+  Count(db, added);
   NoteSpool(db, now_us, batch);
   return taken;
 }

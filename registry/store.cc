@@ -1,6 +1,7 @@
 #include "registry/store.h"
 
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -81,7 +82,7 @@ const StoreKind& RegistryKind() {
 }
 
 const StoreKind& EventsKind() {
-  static const StoreKind kind{"events database", 0x52434531, EventsMigrations};  // "RCE1"
+  static const StoreKind kind{"events database", 0x52434531, EventsMigrations, 10};  // "RCE1"
   return kind;
 }
 
@@ -136,6 +137,7 @@ Status Store::WriteErased(Work work) {
 }
 
 void Store::WriterLoop() {
+  if (kind_.writer_niceness > 0) setpriority(PRIO_PROCESS, 0, kind_.writer_niceness);  // on Linux: of the calling thread
   while (!queue_.Drained()) {
     std::vector<std::unique_ptr<Job>> group = queue_.PopMany(kWriteGroupLimit, std::chrono::milliseconds(1000));
     if (!group.empty()) CommitGroup(group);

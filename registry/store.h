@@ -30,6 +30,7 @@ struct StoreKind {
   std::string name;                          // for errors: "registry"
   int application_id;                        // as SQLite's PRAGMA
   const std::vector<Migration>& (*migrations)();
+  int writer_niceness = 0;                   // of the writer thread
 };
 const StoreKind& RegistryKind();  // registry.db
 const StoreKind& EventsKind();    // events.db: predictions and feedback, with a writer that does not hold up the registry's

@@ -1,6 +1,7 @@
 #include "serving/prediction_log.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <chrono>
 
@@ -10,6 +11,7 @@ namespace {
 constexpr std::chrono::milliseconds kGather{20};    // so that a busy server wakes the writer 50 times a second, not per answer
 constexpr std::chrono::milliseconds kIdleWait{500};
 constexpr size_t kGroup = 256;
+constexpr int kNiceness = 5;  // answers come first
 constexpr std::int64_t kComplainEveryUs = 60'000'000;
 constexpr double kTwoTo53 = 9007199254740992.0;
 
@@ -55,12 +57,10 @@ void PredictionLog::Offer(AnsweredRequest answered) {
 }
 
 void PredictionLog::WriteLoop() {
+  setpriority(PRIO_PROCESS, 0, kNiceness);  // on Linux: of the calling thread
   while (!queue_.Drained()) {
     const auto group = queue_.PopMany(kGroup, kIdleWait);
-    for (const AnsweredRequest& answered : group) {
-      WriteOne(answered);
-      queued_bytes_ -= answered.Bytes();
-    }
+    WriteGroup(group);
     counts_.spool_bytes = static_cast<std::int64_t>(spool_.Bytes());
     if (group.size() == kGroup) continue;
     std::unique_lock lock(mutex_);
@@ -69,17 +69,29 @@ void PredictionLog::WriteLoop() {
   if (Status synced = spool_.Sync(); !synced) spdlog::error("{}", synced.error().Message());
 }
 
-void PredictionLog::WriteOne(const AnsweredRequest& answered) {
-  auto sequence = spool_.Append(RecordJson(answered, options_.redacted));
-  if (sequence) {
-    ++counts_.logged;
-    return;
+void PredictionLog::WriteGroup(const std::vector<AnsweredRequest>& group) {
+  std::vector<std::string> records;
+  for (const AnsweredRequest& answered : group) {
+    records.push_back(RecordJson(answered, options_.redacted));
+    if (records.back().size() > kMaxRecordBytes) {
+      records.pop_back();
+      ++counts_.dropped_spool;
+      Complain("a prediction is too large to be spooled");
+    }
+    queued_bytes_ -= answered.Bytes();
   }
-  ++counts_.dropped_spool;
+  const auto written = spool_.AppendSome(records);
+  const size_t count = written.value_or(0);
+  counts_.logged += count;
+  counts_.dropped_spool += records.size() - count;
+  if (count < records.size()) Complain(written ? "the spool is full" : written.error().Message());
+}
+
+void PredictionLog::Complain(const std::string& what) {
   const std::int64_t now_us = clock_.MonotonicUs();
   if (complained_us_ != 0 && now_us - complained_us_ < kComplainEveryUs) return;
   complained_us_ = now_us;
-  spdlog::warn("{}; predictions are answered but not logged", sequence.error().Message());
+  spdlog::warn("{}; predictions are answered but not logged", what);
 }
 
 }  // namespace ratchet::serving

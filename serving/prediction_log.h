@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/bounded_queue.h"
 #include "base/clock.h"
@@ -46,7 +47,8 @@ class PredictionLog {
 
  private:
   void WriteLoop();
-  void WriteOne(const AnsweredRequest& answered);
+  void WriteGroup(const std::vector<AnsweredRequest>& group);
+  void Complain(const std::string& what);
 
   PredictionSpool& spool_;
   PredictionCounts& counts_;

@@ -1,6 +1,7 @@
 #include "serving/prediction_shipper.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,6 +10,7 @@ namespace ratchet::serving {
 namespace {
 
 constexpr std::chrono::milliseconds kInterruptEvery{5};
+constexpr int kNiceness = 10;  // the spool can wait; answers cannot
 
 }  // namespace
 
@@ -25,6 +27,7 @@ PredictionShipper::PredictionShipper(PredictionSpool& spool, PredictionCounts& c
 
 void PredictionShipper::Start() {
   thread_ = std::thread([this] {
+    setpriority(PRIO_PROCESS, 0, kNiceness);  // on Linux: of the calling thread
     Loop();
     std::lock_guard lock(mutex_);
     ended_ = true;

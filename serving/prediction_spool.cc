@@ -151,28 +151,40 @@ Status PredictionSpool::BeginSegment() {
   return opened;
 }
 
-Status PredictionSpool::WriteRecord(std::uint64_t sequence, std::string_view payload) {
+Status PredictionSpool::WriteFrames(const std::string& frames, size_t count) {
   Segment& segment = segments_.back();
-  const std::string frame = FrameOf(sequence, payload);
-  if (Status written = WriteAll(active_fd_, segment.path, frame); !written) {
+  if (Status written = WriteAll(active_fd_, segment.path, frames); !written) {
     if (ftruncate(active_fd_, static_cast<off_t>(segment.bytes)) != 0) spdlog::error("cannot cut {}", segment.path);
     return written;
   }
-  segment.bytes += frame.size();
-  total_bytes_ += frame.size();
-  ++segment.records;
-  segment.last = last_ = sequence;
+  segment.bytes += frames.size();
+  total_bytes_ += frames.size();
+  segment.records += count;
+  segment.last = last_ += count;
   return {};
 }
 
-Result<std::uint64_t> PredictionSpool::Append(std::string_view payload) {
+Result<std::uint64_t> PredictionSpool::Append(const std::string& payload) {
   if (payload.size() > kMaxRecordBytes) return Fail(ErrorCode::kTooLarge, "spool a prediction", "", "it is too large");
+  RATCHET_ASSIGN(const size_t count, AppendSome({&payload, 1}));
+  if (count == 0) return Fail(ErrorCode::kOverloaded, "spool a prediction", folder_, "the spool is full");
   std::lock_guard lock(mutex_);
-  if (total_bytes_ + kFrameHeadBytes + payload.size() > limits_.bytes)
-    return Fail(ErrorCode::kOverloaded, "spool a prediction", folder_, "the spool is full");
-  if (active_fd_ < 0 || segments_.back().bytes >= limits_.segment_bytes) RATCHET_TRY(BeginSegment());
-  RATCHET_TRY(WriteRecord(last_ + 1, payload));
   return last_;
+}
+
+Result<size_t> PredictionSpool::AppendSome(std::span<const std::string> payloads) {
+  std::lock_guard lock(mutex_);
+  if (active_fd_ < 0 || segments_.back().bytes >= limits_.segment_bytes) RATCHET_TRY(BeginSegment());
+  std::string frames;
+  size_t count = 0;
+  for (const std::string& payload : payloads) {
+    const std::uint64_t bytes = kFrameHeadBytes + payload.size();
+    if (payload.size() > kMaxRecordBytes || total_bytes_ + frames.size() + bytes > limits_.bytes) break;
+    frames += FrameOf(last_ + count + 1, payload);
+    ++count;
+  }
+  if (count > 0) RATCHET_TRY(WriteFrames(frames, count));
+  return count;
 }
 
 Status PredictionSpool::Sync() {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,10 @@ class PredictionSpool {
 
   // Gives the record its number. kOverloaded when the spool is full, kTooLarge, kUnavailable or kIo when the disk
   // refuses: then nothing of it is left.
-  Result<std::uint64_t> Append(std::string_view payload);
+  Result<std::uint64_t> Append(const std::string& payload);
+  // As many of the records, from the first on, as there is room for, in one write; returns how many. 0 with none to add
+  // or no room; an error when the disk refuses: then nothing of them is left.
+  Result<size_t> AppendSome(std::span<const std::string> payloads);
   // What was appended before this call is on the disk when it returns. Appends go on meanwhile.
   Status Sync();
 
@@ -80,7 +84,7 @@ class PredictionSpool {
   Status TakeSegment(const std::string& path);
   Status OpenActive();
   Status BeginSegment();
-  Status WriteRecord(std::uint64_t sequence, std::string_view payload);
+  Status WriteFrames(const std::string& frames, size_t count);
   Status ReadSegment(Segment& segment, std::uint64_t& offset, Batch& batch);
   void CutAt(Segment& segment, std::uint64_t offset);
   Status DropAcknowledged();

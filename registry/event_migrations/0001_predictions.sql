@@ -1,6 +1,7 @@
 -- Answered predictions as the replicas ship them, the outcomes that users send back, and what the two say together.
 
--- How far each replica's spool has been taken in: a number up to last_sequence is known, whatever became of its row.
+-- How far each replica's spool has been taken in: a number up to last_sequence is known, whatever became of its row, so
+-- that predictions need no index by it.
 CREATE TABLE spools (
   spool TEXT PRIMARY KEY,
   replica TEXT NOT NULL,
@@ -31,8 +32,7 @@ CREATE TABLE predictions (
   at INTEGER NOT NULL,
   latency_us INTEGER NOT NULL,
   inputs TEXT,
-  outputs TEXT NOT NULL,
-  UNIQUE (spool, sequence)
+  outputs TEXT NOT NULL
 ) STRICT;
 CREATE INDEX predictions_key ON predictions (model, key) WHERE key IS NOT NULL;
 CREATE INDEX predictions_at ON predictions (at);
