@@ -3,7 +3,7 @@
 
 Usage: bench/prediction_log.py [--build DIR] [--rounds N] [--seconds S] [--connections N,N]
 Trains a small model, then runs the load in turns with --log-sample 0 and 1, on the same data directory, and prints the medians and
-their ratio. Needs bench_infer_load (-DRATCHET_WITH_BENCH=ON).
+their ratio, and the processor time per answer, which other work on the machine disturbs less. Needs bench_infer_load (-DRATCHET_WITH_BENCH=ON).
 """
 import argparse
 import json
@@ -28,7 +28,7 @@ def options():
 ASKED = options()
 os.environ["RATCHET_BUILD"] = os.path.abspath(ASKED.build)
 
-from ratchet_process import BIN, HttpError, Ratchet, http, wait_until  # noqa: E402
+from ratchet_process import BIN, HttpError, Ratchet, cpu_seconds, http, wait_until  # noqa: E402
 from small_data import CHURN_SPEC, churn_csv  # noqa: E402
 
 BODY = {"inputs": [{"name": "months", "datatype": "FP64", "shape": [1], "data": [3]},
@@ -50,8 +50,14 @@ def measure(folder, sample, body, connections):
         host, port = ratchet.serve_url()[7:].split(":")
         load = [os.path.join(BIN, "bench_infer_load"), host, port, "/v2/models/churn/infer", body]
         subprocess.run([*load, "4", "1"], check=True, capture_output=True)
-        results = {n: json.loads(subprocess.run([*load, n, str(ASKED.seconds)], check=True, capture_output=True).stdout)
-                   for n in connections}
+        results = {}
+        for n in connections:
+            pids = {"serve": ratchet.serve_pid(), "control": ratchet.process.pid}
+            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+            results[n] = json.loads(subprocess.run([*load, n, str(ASKED.seconds)], check=True, capture_output=True).stdout)
+            answers_given = results[n]["requests_per_s"] * ASKED.seconds
+            for name, pid in pids.items():
+                results[n][name + "_us"] = (cpu_seconds(pid) - before[name]) / answers_given * 1e6
         metrics = http("GET", ratchet.serve_url() + "/metrics")[2].decode()
         logged = {line.split()[0]: int(line.split()[1]) for line in metrics.splitlines()
                   if line.startswith(("ratchet_serve_predictions", "ratchet_serve_spool"))}
@@ -81,10 +87,12 @@ def main():
                     print(f"round {turn + 1}: {logged}", flush=True)
         for n in connections:
             median = {key: {sample: statistics.median(one[key] for one in found[sample, n]) for sample in "01"}
-                      for key in ("requests_per_s", "p50_ms", "p99_ms")}
+                      for key in ("requests_per_s", "p50_ms", "p99_ms", "serve_us", "control_us")}
             rate = median["requests_per_s"]
             print(f"{n:>3} connections: {rate['0']:.0f}/s without, {rate['1']:.0f}/s with the log, ratio {rate['1'] / rate['0']:.3f}; "
-                  f"p50 {median['p50_ms']['0']} and {median['p50_ms']['1']} ms, p99 {median['p99_ms']['0']} and {median['p99_ms']['1']} ms")
+                  f"p50 {median['p50_ms']['0']} and {median['p50_ms']['1']} ms, p99 {median['p99_ms']['0']} and {median['p99_ms']['1']} ms; "
+                  f"processor time an answer: ratchet-serve {median['serve_us']['0']:.0f} and {median['serve_us']['1']:.0f} us, "
+                  f"ratchetd {median['control_us']['0']:.0f} and {median['control_us']['1']:.0f} us")
 
 
 main()
