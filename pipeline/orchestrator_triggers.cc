@@ -17,7 +17,7 @@ bool HasTriggers(const Spec& spec) {
 }
 
 // What feedback says of the version that is live, where the spec asks.
-void LookAtLive(Db& db, const Spec& spec, const std::optional<registry::Run>& last, LiveMetrics* live_metrics,
+void LookAtLive(Db& db, const std::string& pipeline, const Spec& spec, const std::optional<registry::Run>& last, LiveMetrics* live_metrics,
                 TriggerFacts& facts) {
   if (!spec.retrain.live_metric_below || !live_metrics || facts.run_active || facts.paused) return;
   auto model = registry::GetModel(db, spec.model);
@@ -27,8 +27,9 @@ void LookAtLive(Db& db, const Spec& spec, const std::optional<registry::Run>& la
   facts.live_limit = spec.retrain.live_metric_below;
   facts.live_metric = gate::FindLiveMetric(version->metric);
   facts.live_version = version->version;
-  facts.live_was_tried = last && last->id > version->run;
   facts.live = live_metrics->FigureOf(spec.model, version->version, version->metric, last ? last->created_at : 0);
+  if (!facts.live || facts.live->fresh_rows < gate::kLeastLiveRows) return;
+  facts.live_was_tried = registry::WasStartedFor(db, pipeline, kLiveMetricReason, version->run);
 }
 
 struct Watched {
@@ -59,7 +60,7 @@ Result<Watched> Look(Db& db, const registry::PipelineMark& pipeline, const Spec&
     watched.facts.drift = drift->worst;
     watched.facts.drifted_column = drift->report.value("worst_column", "");
   }
-  LookAtLive(db, spec, last, live_metrics, watched.facts);
+  LookAtLive(db, pipeline.name, spec, last, live_metrics, watched.facts);
   return watched;
 }
 

@@ -8,11 +8,11 @@ namespace {
 std::optional<Trigger> LiveTrigger(const TriggerFacts& facts) {
   if (!facts.live_limit || !facts.live || !facts.live_metric) return std::nullopt;
   const LiveFigure& live = *facts.live;
-  if (live.rows < gate::kLeastLiveRows || !gate::IsWorse(*facts.live_metric, live.value, *facts.live_limit))
-    return std::nullopt;
+  if (live.rows < gate::kLeastLiveRows || live.fresh_rows < gate::kLeastLiveRows) return std::nullopt;
+  if (!gate::IsWorse(*facts.live_metric, live.value, *facts.live_limit)) return std::nullopt;
   const bool new_evidence = live.fresh_rows >= gate::kLiveWindowRows && facts.rows_now != facts.rows_at_last_run;
   if (facts.live_was_tried && !new_evidence) return std::nullopt;
-  return Trigger{"live_metric_below",
+  return Trigger{kLiveMetricReason,
                  fmt::format("{} of version {} is {:.4g} over its latest {} rows with an outcome (window: {}){}; "
                              "retrain.live_metric_below is {}",
                              facts.live_metric->name, facts.live_version, live.value, live.rows, gate::kLiveWindowRows,

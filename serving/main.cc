@@ -152,7 +152,11 @@ Status Serve(const ServeOptions& options) {
   RouteWatcher watcher(host, bundles, LoadTorchModel, control.get(), files, clock,
                        {.routes_path = options.dir + "/routes.json", .seed = seed()});
   std::optional<Logging> logging;
-  if (control && options.log_sample > 0) RATCHET_TRY(StartLogging(options, files, clock, *control, metrics, seed, logging));
+  if (control && options.log_sample > 0) {
+    // Answers matter more than their log: a full disk, say, costs the latter alone.
+    const Status started = StartLogging(options, files, clock, *control, metrics, seed, logging);
+    if (!started) spdlog::error("{}; predictions are answered but not logged", started.error().Message());
+  }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   V2Service service(host, metrics, clock, {.threads = options.threads ? options.threads : cores}, seed(),
                     logging ? &*logging->log : nullptr);

@@ -107,7 +107,7 @@ TEST(ParsePrediction, RefusesWhatIsNone) {
 
 TriggerFacts Live(double value, std::int64_t rows) {
   return {.rows_now = 100, .rows_at_last_run = 100, .drift = {}, .drifted_column = {}, .live_limit = 0.88,
-          .live = LiveFigure{.value = value, .rows = rows}, .live_metric = gate::FindLiveMetric("accuracy"), .live_version = 2};
+          .live = LiveFigure{.value = value, .rows = rows, .fresh_rows = rows}, .live_metric = gate::FindLiveMetric("accuracy"), .live_version = 2};
 }
 
 TEST(LiveTrigger, WantsEnoughRowsAndAFigureBelowItsLimit) {
@@ -132,6 +132,10 @@ TEST(LiveTrigger, TurnsItsSenseWhereLowerIsBetter) {
 
 TEST(LiveTrigger, StartsOnceForAVersionUntilThereIsNewEvidenceAndNewData) {
   TriggerFacts facts = Live(0.5, 500);
+  facts.live->fresh_rows = gate::kLeastLiveRows - 1;
+  EXPECT_FALSE(DueTrigger(facts)) << "a run of any kind has just tried";
+  facts.live->fresh_rows = gate::kLeastLiveRows;
+  EXPECT_TRUE(DueTrigger(facts));
   facts.live_was_tried = true;
   EXPECT_FALSE(DueTrigger(facts));
   facts.live->fresh_rows = gate::kLiveWindowRows;
@@ -219,6 +223,17 @@ TEST_F(FeedbackLoopTest, StartsNoSecondRunForTheSameVersionWithoutNewEvidenceAnd
   Answer(500, "cat", "dog");
   Ticks();
   EXPECT_EQ(Runs(), 3) << "nothing new to train on";
+}
+
+TEST_F(FeedbackLoopTest, IsNotSilencedByARunThatWasStartedForAnotherReasonBeforeTheEvidence) {
+  executor_.candidate_score = 0.5;
+  Submit();
+  Ticks();
+  ASSERT_EQ(Live(), 1);
+  Answer(100, "cat", "dog");
+  Ticks();
+  EXPECT_EQ(Runs(), 3);
+  EXPECT_EQ(Read(3).reason["kind"], "live_metric_below");
 }
 
 TEST_F(FeedbackLoopTest, LooksAtTheVersionThatIsLiveAlone) {
