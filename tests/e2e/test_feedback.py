@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import sqlite3
+import threading
 
 import pytest
 
@@ -173,6 +174,36 @@ def test_no_spooled_prediction_is_lost_when_either_program_is_killed(ratchet):
     wait_until(lambda: answers(ratchet), "it serves again")
     ask(ratchet, customers(1))
     wait_for_rows(ratchet, 251)
+
+
+def test_kills_of_the_daemon_under_load_lose_and_double_nothing(ratchet):
+    first_version(ratchet)
+    url = ratchet.serve_url()
+    body = json.dumps({"inputs": tensors(customers(1))}).encode()
+    ids, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            ids.append(json.loads(http("POST", url + "/v2/models/churn/infer", body)[2])["id"])
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        for _ in range(3):
+            taken = (live(ratchet, 1) or {"rows": 0})["rows"]
+            wait_until(lambda: (live(ratchet, 1) or {"rows": 0})["rows"] > taken, "predictions arrive")
+            ratchet.kill()
+            answered = len(ids)
+            wait_until(lambda: len(ids) > answered + 50, "answers go on without the daemon")
+            ratchet.start()
+    finally:
+        stop.set()
+        client.join()
+    wait_for_rows(ratchet, len(ids))
+    ratchet.kill()
+    with sqlite3.connect(os.path.join(ratchet.data, "events.db")) as database:
+        kept = [row[0] for row in database.execute("SELECT id FROM predictions")]
+    assert sorted(kept) == sorted(ids)
+    ratchet.start()
 
 
 def test_a_full_spool_costs_log_and_no_answer(tmp_path):

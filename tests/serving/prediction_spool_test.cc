@@ -212,7 +212,8 @@ TEST_F(PredictionSpoolTest, IsReadAndTrimmedWhileItIsWritten) {
 
 TEST(SpoolFrame, IsReadOnlyWhereItIsWholeAndSound) {
   const std::string frame = FrameOf(7, "payload");
-  const auto read = ReadFrame(frame + "more");
+  const std::string bytes = frame + "more";
+  const auto read = ReadFrame(bytes);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->sequence, 7u);
   EXPECT_EQ(read->payload, "payload");
