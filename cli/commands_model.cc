@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "cli/help.h"
 #include "cli/human.h"
+#include "cli/live_metric.h"
 #include "cli/table.h"
 
 namespace ratchet::cli {
@@ -230,6 +231,7 @@ Outcome Show(Context& context, const std::string& word) {
                                    {"Epoch", ShownInt(IntField(model, "epoch"))},
                                    {"Metric", TextField(model, "metric")},
                                    {"Updated", updated ? ShownTime(*updated) : ""}}, context.console));
+  RATCHET_TRY(PrintLiveMetric(context, client, named.name));
   named.version = latest.value_or(0);
   if (named.version > 0) RATCHET_TRY(PrintDecision(context, client, named));
   return kExitDone;

@@ -58,6 +58,7 @@ void AddDatasetCommands(CLI::App& root, Context& context);
 void AddModelCommands(CLI::App& root, Context& context);
 void AddReleaseCommands(CLI::App& root, Context& context);  // promote, rollback, release list
 void AddPredictCommand(CLI::App& root, Context& context);
+void AddFeedbackCommand(CLI::App& root, Context& context);
 void AddAuditCommands(CLI::App& root, Context& context);
 void AddCompletionCommand(CLI::App& root, Context& context);
 

@@ -51,7 +51,7 @@ std::string ItemLines(const Json& items) {
 }
 
 // Commands that Ratchet is to have and this version has not.
-constexpr std::string_view kLater[] = {"feedback",     "backup",        "restore",         "token",
+constexpr std::string_view kLater[] = {"backup",       "restore",       "token",
                                        "model import", "audit verify",  "release abort",   "release approve"};
 
 // The first word of the command line that stands where a command should and is none.
@@ -263,6 +263,7 @@ std::unique_ptr<CLI::App> BuildCommandLine(Context& context) {
   AddModelCommands(*app, context);
   AddReleaseCommands(*app, context);
   AddPredictCommand(*app, context);
+  AddFeedbackCommand(*app, context);
   AddAuditCommands(*app, context);
   AddCompletionCommand(*app, context);
   return app;

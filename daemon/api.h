@@ -16,6 +16,7 @@
 #include "daemon/metrics.h"
 #include "daemon/replica_hub.h"
 #include "daemon/router.h"
+#include "pipeline/feedback.h"
 #include "registry/blob_store.h"
 #include "registry/records.h"
 #include "registry/store.h"
@@ -34,6 +35,7 @@ struct Api {
   ReplicaHub& replicas;
   CommitSignal& commits;
   Metrics& metrics;
+  pipeline::Feedback& feedback;
   std::string data_dir;  // absolute
   std::int64_t started_at = 0;
   // Where predictions are answered: "http://127.0.0.1:7301".

@@ -43,6 +43,9 @@ Result<Response> PromoteModel(Api& api, const Request& request);
 Result<Response> RollbackModel(Api& api, const Request& request);
 Result<Response> ListReleases(Api& api, const Request& request);
 Result<Response> GetRoute(Api& api, const Request& request);
+Result<Response> PostPredictions(Api& api, const Request& request);
+Result<Response> PostFeedback(Api& api, const Request& request);
+Result<Response> GetLiveMetric(Api& api, const Request& request);
 Result<Response> SyncReplica(Api& api, const Request& request);
 
 Result<Response> StreamEvents(Api& api, const Request& request);

@@ -96,7 +96,7 @@ Result<Response> GetReadiness(Api& api, const Request& request) {
 }
 
 Result<Response> GetMetrics(Api& api, const Request&) {
-  RATCHET_ASSIGN(std::string text, api.metrics.Scrape(api.store, api.replicas.List().size()));
+  RATCHET_ASSIGN(std::string text, api.metrics.Scrape(api.store, api.feedback, api.replicas.List().size()));
   return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = std::move(text)};
 }
 

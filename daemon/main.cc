@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <netdb.h>
 #include <signal.h>
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@
 #include "daemon/version.h"
 #include "daemon/worker_status.h"
 #include "pipeline/drift_watch.h"
+#include "pipeline/feedback.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -51,6 +53,7 @@ class Daemon {
     RATCHET_TRY(OpenDataDirectory());
     RATCHET_ASSIGN(store_, registry::Store::Open(data_ + "/registry.db", clock_));
     RATCHET_TRY(metrics_.StartFromNow(*store_));
+    RATCHET_TRY(OpenEvents());
     blobs_.emplace(files_, data_ + "/blobs/sha256");
     worker_.emplace(pipeline::ForkServerOptions{.program = settings_.worker_program,
                                                 .plugins = settings_.plugins,
@@ -62,7 +65,9 @@ class Daemon {
         pipeline::OrchestratorOptions{.data_dir = data_, .max_active_runs = settings_.max_runs, .cpus = StepCpus(settings_.cpus),
                                                         .sandbox_required = !settings_.allow_unsandboxed,
                                                         .needs_replica = !settings_.no_serve});
+    orchestrator_->WatchLiveMetrics(*feedback_);
     loop_.emplace(*orchestrator_, *worker_, clock_);
+    feedback_->OnJoined([this] { loop_->Wake(); });
     drift_.emplace(*store_, *blobs_, files_, clock_, data_ + "/summaries");
     store_->OnCommit([this] { commits_.Raise(); });
     store_->OnCommit([this] { loop_->Wake(); }, std::this_thread::get_id());  // the loop's thread is this one
@@ -135,6 +140,16 @@ class Daemon {
     return {};
   }
 
+  Status OpenEvents() {
+    registry::Retention retention;
+    RATCHET_ASSIGN(const std::int64_t keep_s, pipeline::ParseSeconds(settings_.keep_predictions));
+    retention.keep_us = keep_s * 1'000'000;
+    RATCHET_ASSIGN(retention.keep_bytes, pipeline::ParseBytes(settings_.keep_events));
+    RATCHET_ASSIGN(events_, registry::Store::Open(data_ + "/events.db", clock_, registry::EventsKind()));
+    feedback_.emplace(*store_, *events_, clock_, retention);
+    return {};
+  }
+
   Status StartHttp() {
     RATCHET_ASSIGN(const HostPort listen, ParseHostPort(settings_.listen));
     api_.emplace(Api{.store = *store_,
@@ -144,6 +159,7 @@ class Daemon {
                      .replicas = replicas_,
                      .commits = commits_,
                      .metrics = metrics_,
+                     .feedback = *feedback_,
                      .data_dir = data_,
                      .started_at = clock_.WallUs(),
                      .serve_url = [this] { return ServeUrl(); },
@@ -155,12 +171,20 @@ class Daemon {
     return files_.WriteAtomic(data_ + "/address", http_->address() + "\n");
   }
 
+  std::vector<std::string> LoggingWords() const {
+    std::vector<std::string> words = {"--log-sample", fmt::format("{}", settings_.log_sample), "--spool-bytes",
+                                      std::to_string(pipeline::ParseBytes(settings_.spool_bytes).value_or(256 << 20))};
+    if (!settings_.log_redact.empty()) words.insert(words.end(), {"--log-redact", settings_.log_redact});
+    return words;
+  }
+
   void StartServe() {
     serve_.emplace(ServeOptions{.program = settings_.serve_program,
                                 .data_dir = data_,
                                 .listen = settings_.serve_listen,
                                 .control_url = "http://" + http_->address(),
-                                .log_level = settings_.log_level},
+                                .log_level = settings_.log_level,
+                                .logging = LoggingWords()},
                    files_, clock_);
     loop_->Supervise(*serve_);
   }
@@ -184,6 +208,8 @@ class Daemon {
   std::optional<ControlLoop> loop_;  // outlives the writer thread, which wakes it; so does the next
   std::optional<pipeline::DriftWatch> drift_;
   std::unique_ptr<registry::Store> store_;
+  std::unique_ptr<registry::Store> events_;
+  std::optional<pipeline::Feedback> feedback_;
   std::optional<registry::BlobStore> blobs_;
   std::optional<pipeline::ForkServer> worker_;
   std::optional<pipeline::Orchestrator> orchestrator_;

@@ -32,7 +32,7 @@ Family<Gauge>& GaugeFamily(prometheus::Registry& registry, const char* name, con
 
 // Kinds of step and classes of failure, so that each is there, with 0, before it happens for the first time.
 constexpr const char* kKinds[] = {"validate", "command", "recipe", "train", "trial", "select", "test", "gate", "release"};
-constexpr const char* kReasons[] = {"manual", "schedule", "new_rows", "drift", "reproduce"};
+constexpr const char* kReasons[] = {"manual", "schedule", "new_rows", "drift", "live_metric_below", "reproduce"};
 constexpr const char* kRunStates[] = {"queued", "running", "succeeded", "failed", "cancelled"};
 
 const Histogram::BucketBoundaries kDispatchSeconds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10, 60, 600};
@@ -76,11 +76,21 @@ struct Metrics::Families {
   Counter& commits =
       CounterFamily(registry, "ratchet_registry_commits_total", "Commits; writes per commit is the group's mean size")
           .Add({});
+  Family<Counter>& predictions =
+      CounterFamily(registry, "ratchet_predictions_total", "Predictions that replicas shipped, by what became of them");
+  Family<Counter>& feedback = CounterFamily(registry, "ratchet_feedback_total", "Outcomes that were sent, by what became of them");
+  Counter& joined = CounterFamily(registry, "ratchet_feedback_joined_total", "Rows of predictions that got an outcome").Add({});
+  Counter& deleted =
+      CounterFamily(registry, "ratchet_feedback_deleted_total", "Predictions and outcomes deleted for their age or for room").Add({});
+  Gauge& dropped = GaugeFamily(registry, "ratchet_predictions_dropped",
+                               "Predictions answered that replicas could not keep, as far as they have told").Add({});
   Gauge& replicas = GaugeFamily(registry, "ratchet_replicas", "Replicas heard of lately").Add({});
 
   Families() {
     for (const char* reason : kReasons) created.Add({{"reason", reason}});
     for (const char* state : kRunStates) runs.Add({{"state", state}});
+    for (const char* result : {"taken", "repeated", "refused"}) predictions.Add({{"result", result}});
+    for (const char* result : {"taken", "repeated", "replaced"}) feedback.Add({{"result", result}});
     for (const char* result : {"hit", "miss"}) cache.Add({{"result", result}});
     for (const char* kind : kKinds) {
       for (const char* outcome : {"succeeded", "failed"}) steps.Add({{"kind", kind}, {"outcome", outcome}});
@@ -171,7 +181,26 @@ Status Metrics::StartFromNow(registry::Store& store) {
   return {};
 }
 
-Result<std::string> Metrics::Scrape(registry::Store& store, size_t replicas) {
+Status Metrics::TakeFeedback(pipeline::Feedback& feedback) {
+  const pipeline::Feedback::Counts now = feedback.counts(), before = last_feedback_;
+  const auto add = [](Family<Counter>& family, const char* result, std::int64_t count) {
+    family.Add({{"result", result}}).Increment(static_cast<double>(count));
+  };
+  add(families_->predictions, "taken", now.predictions - before.predictions);
+  add(families_->predictions, "repeated", now.repeated - before.repeated);
+  add(families_->predictions, "refused", now.refused - before.refused);
+  add(families_->feedback, "taken", now.outcomes - before.outcomes);
+  add(families_->feedback, "repeated", now.outcomes_repeated - before.outcomes_repeated);
+  add(families_->feedback, "replaced", now.outcomes_replaced - before.outcomes_replaced);
+  families_->joined.Increment(static_cast<double>(now.joined - before.joined));
+  families_->deleted.Increment(static_cast<double>(now.deleted - before.deleted));
+  last_feedback_ = now;
+  RATCHET_ASSIGN(const std::int64_t dropped, feedback.Dropped());
+  families_->dropped.Set(static_cast<double>(dropped));
+  return {};
+}
+
+Result<std::string> Metrics::Scrape(registry::Store& store, pipeline::Feedback& feedback, size_t replicas) {
   std::lock_guard lock(scrape_mutex_);
   RATCHET_TRY(TakeEvents(store));
   auto active = store.Read([](registry::Db& db) -> Result<registry::ActiveCounts> { return registry::CountActiveRuns(db); });
@@ -188,6 +217,7 @@ Result<std::string> Metrics::Scrape(registry::Store& store, size_t replicas) {
   families_->door.Add({{"outcome", "failed"}}).Increment(static_cast<double>(stats.failed - last_stats_.failed));
   families_->commits.Increment(static_cast<double>(stats.commits - last_stats_.commits));
   last_stats_ = stats;
+  RATCHET_TRY(TakeFeedback(feedback));
   families_->replicas.Set(static_cast<double>(replicas));
   return prometheus::TextSerializer().Serialize(families_->registry.Collect());
 }

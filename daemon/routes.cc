@@ -11,10 +11,13 @@ using enum RouteKind;
 constexpr std::uint64_t kNone = 0;
 constexpr std::uint64_t kSmall = 1u << 20;
 constexpr std::uint64_t kSpec = 16u << 20;    // a spec with the files of its trainer; the spec's own limits are tighter
+constexpr std::uint64_t kBatch = 16u << 20;   // of predictions or outcomes; who has more sends more of them
 constexpr std::uint64_t kPush = 64ULL << 30;  // streamed, never held
 constexpr char kPaged[] = "limit after";
 constexpr char kJson[] = "application/json";
 constexpr char kSpecTypes[] = "application/yaml application/x-yaml text/yaml application/json";
+constexpr char kLines[] = "application/x-ndjson";
+constexpr char kOutcomeTypes[] = "application/json application/x-ndjson";
 constexpr char kRowTypes[] = "text/csv application/x-ndjson application/vnd.ratchet.pack";
 
 constexpr ApiRoute kRoutes[] = {
@@ -66,7 +69,11 @@ constexpr ApiRoute kRoutes[] = {
     {{"POST", "/api/v1/models/{model}/rollback", "rollbackModel", kOperator, kPlain, kSmall, kJson}, RollbackModel},
     {{"GET", "/api/v1/models/{model}/releases", "listReleases", kViewer, kPlain, kNone, "", kPaged}, ListReleases},
     {{"GET", "/api/v1/models/{model}/route", "getRoute", kViewer, kPlain, kNone, ""}, GetRoute},
+    {{"POST", "/api/v1/models/{model}/feedback", "postFeedback", kOperator, kPlain, kBatch, kOutcomeTypes}, PostFeedback},
+    {{"GET", "/api/v1/models/{model}/live-metric", "getLiveMetric", kViewer, kPlain, kNone, "", "span"}, GetLiveMetric},
 
+    {{"POST", "/api/v1/replicas/{id}/predictions", "postPredictions", kOperator, kPlain, kBatch, kLines, "spool started dropped"},
+     PostPredictions},
     {{"POST", "/api/v1/replicas/{id}/sync", "syncReplica", kOperator, kStream, kSmall, kJson}, SyncReplica},
     {{"GET", "/api/v1/blobs/{sha256}", "getBlob", kOperator, kPlain, kNone, ""}, GetBlob},
 

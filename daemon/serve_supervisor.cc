@@ -79,7 +79,11 @@ std::int64_t ServeSupervisor::Tick() {
   return std::max(next_start_us_, now + kLookUs);
 }
 
-std::string ServeSupervisor::Setup() const { return options_.control_url + " " + options_.listen + "\n"; }
+std::string ServeSupervisor::Setup() const {
+  std::string setup = options_.control_url + " " + options_.listen;
+  for (const std::string& word : options_.logging) setup += " " + word;
+  return setup + "\n";
+}
 
 void ServeSupervisor::Adopt() {
   const int holder = LockHolder(options_.data_dir + "/serve/lock");
@@ -92,7 +96,7 @@ void ServeSupervisor::Adopt() {
     spdlog::info("ratchet-serve (pid {}) runs already and goes on", holder);
     return;
   }
-  spdlog::info("ratchet-serve (pid {}) follows another address; it is started anew", holder);
+  spdlog::info("ratchet-serve (pid {}) was told other settings; it is started anew", holder);
   Stop(12'000);
 }
 
@@ -106,11 +110,11 @@ void ServeSupervisor::Launch() {
   const std::string& dir = options_.data_dir;
   const auto noted = files_.WriteAtomic(dir + "/serve-setup", Setup());
   pid_t pid = 0;
-  const int error =
-      noted ? Spawn({options_.program, "--listen", options_.listen, "--control", options_.control_url, "--dir",
-                     dir + "/serve", "--blobs", dir + "/blobs", "--id", "local", "--log-level", options_.log_level},
-                    dir + "/logs/serve.log", pid)
-            : EIO;
+  std::vector<std::string> words = {options_.program, "--listen",        options_.listen, "--control", options_.control_url,
+                                    "--dir",          dir + "/serve",    "--blobs",       dir + "/blobs", "--id",
+                                    "local",          "--log-level",     options_.log_level};
+  words.insert(words.end(), options_.logging.begin(), options_.logging.end());
+  const int error = noted ? Spawn(words, dir + "/logs/serve.log", pid) : EIO;
   started_us_ = clock_.MonotonicUs();
   if (error != 0) {
     spdlog::error("start {}: {}. Predictions are not answered until it runs.", options_.program, std::strerror(error));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/files.h"
@@ -15,6 +16,7 @@ struct ServeOptions {
   std::string listen;       // "127.0.0.1:7301"
   std::string control_url;  // of this daemon
   std::string log_level = "info";
+  std::vector<std::string> logging = {};  // further arguments: what of the answers is logged
 };
 
 // Keeps one ratchet-serve running. It lives in a session of its own and outlives a killed daemon; the next daemon takes

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/names.h"
 #include "daemon/version.h"
+#include "pipeline/spec.h"
 #include "pipeline/yaml_tree.h"
 
 namespace ratchet::daemon {
@@ -37,6 +38,7 @@ FILES
   DIR/lock         held while it runs, with its process id
   DIR/address      HOST:PORT of the API, of use with port 0
   DIR/registry.db  what is known; DIR/blobs/ what it is known of
+  DIR/events.db    answered predictions and their outcomes
   DIR/runs/        the folder of each attempt of a step, with its log
   DIR/logs/        worker.log, serve.log
 
@@ -66,6 +68,40 @@ std::string NoMoreThanAddress(const std::string& text) {
 
 CLI::Option* Named(CLI::Option* option, const char* environment, const char* type) {
   return option->envname(environment)->type_name(type);
+}
+
+std::string NoMoreThanBytes(const std::string& text) {
+  const auto bytes = pipeline::ParseBytes(text);
+  if (!bytes) return bytes.error().Message();
+  return *bytes >= 1 << 20 ? "" : "it must be at least 1MiB";
+}
+
+std::string NoMoreThanTime(const std::string& text) {
+  const auto seconds = pipeline::ParseSeconds(text);
+  if (!seconds) return seconds.error().Message();
+  return *seconds >= 60 && *seconds <= 36'500LL * 86'400 ? "" : "it must be from 1m to 36500d";
+}
+
+void AddFeedbackOptions(CLI::App& app, Settings& settings) {
+  Named(app.add_option("--log-sample", settings.log_sample, "Share of the answered predictions that are logged, 0 to 1"),
+        "RATCHET_LOG_SAMPLE", "SHARE")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  Named(app.add_option("--log-redact", settings.log_redact, "Columns whose values stay out of that log"),
+        "RATCHET_LOG_REDACT", "COLUMN,...");
+  Named(app.add_option("--spool-bytes", settings.spool_bytes,
+                       "Most room that ratchet-serve takes for predictions while ratchetd is away"),
+        "RATCHET_SPOOL_BYTES", "SIZE")
+      ->capture_default_str()
+      ->check(NoMoreThanBytes);
+  Named(app.add_option("--keep-predictions", settings.keep_predictions, "Delete logged predictions and outcomes older than this"),
+        "RATCHET_KEEP_PREDICTIONS", "TIME")
+      ->capture_default_str()
+      ->check(NoMoreThanTime);
+  Named(app.add_option("--keep-events", settings.keep_events, "Delete the oldest of them while events.db holds more than this"),
+        "RATCHET_KEEP_EVENTS", "SIZE")
+      ->capture_default_str()
+      ->check(NoMoreThanBytes);
 }
 
 void AddOptions(CLI::App& app, Settings& settings, std::string& config) {
@@ -98,6 +134,7 @@ void AddOptions(CLI::App& app, Settings& settings, std::string& config) {
         "RATCHET_WORKER_PROGRAM", "FILE");
   Named(app.add_option("--serve-program", settings.serve_program, "ratchet-serve (default: beside the program)"),
         "RATCHET_SERVE_PROGRAM", "FILE");
+  AddFeedbackOptions(app, settings);
   Named(app.add_option("--log-level", settings.log_level, "How much goes to stderr"), "RATCHET_LOG_LEVEL", "LEVEL")
       ->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));

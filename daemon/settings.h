@@ -28,6 +28,11 @@ struct Settings {
   std::string worker_program;  // likewise
   std::string serve_program;   // likewise
   std::string log_level = "info";
+  double log_sample = 1;                 // share of the answered predictions that are logged
+  std::string log_redact;                // columns whose values are not, with commas between
+  std::string spool_bytes = "256MiB";    // of ratchet-serve, for predictions while this daemon is away
+  std::string keep_predictions = "90d";  // in events.db, with their outcomes …
+  std::string keep_events = "10GiB";     // … as long as that is not larger
 };
 
 // Reads the command line, the environment and the configuration file. An int is the exit code of a program that is to

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "pipeline/executor.h"
+#include "pipeline/live_metrics.h"
 #include "pipeline/run_plan.h"
 #include "pipeline/spec.h"
 #include "pipeline/step_folder.h"
@@ -43,6 +44,9 @@ class Orchestrator {
  public:
   Orchestrator(registry::Store& store, registry::BlobStore& blobs, Files& files, Executor& executor,
                ServingView& serving, const Clock& clock, OrchestratorOptions options);
+
+  // Where retrain.live_metric_below looks; without it that starts nothing. Outlives the orchestrator. Before the first Tick.
+  void WatchLiveMetrics(LiveMetrics& live_metrics) { live_metrics_ = &live_metrics; }
 
   // Returns the wall time, in microseconds, of the next tick that is due without any event.
   std::int64_t Tick();
@@ -113,6 +117,7 @@ class Orchestrator {
   ServingView& serving_;
   const Clock& clock_;
   const OrchestratorOptions options_;
+  LiveMetrics* live_metrics_ = nullptr;
   std::int64_t now_us_ = 0;
   std::int64_t wake_us_ = 0;
   int cpus_taken_ = 0;

@@ -13,7 +13,23 @@ using registry::Db;
 using registry::Json;
 
 bool HasTriggers(const Spec& spec) {
-  return spec.retrain.new_rows || spec.retrain.schedule || spec.retrain.drift;
+  return spec.retrain.new_rows || spec.retrain.schedule || spec.retrain.drift || spec.retrain.live_metric_below;
+}
+
+// What feedback says of the version that is live, where the spec asks.
+void LookAtLive(Db& db, const std::string& pipeline, const Spec& spec, const std::optional<registry::Run>& last, LiveMetrics* live_metrics,
+                TriggerFacts& facts) {
+  if (!spec.retrain.live_metric_below || !live_metrics || facts.run_active || facts.paused) return;
+  auto model = registry::GetModel(db, spec.model);
+  if (!model || !model->live) return;
+  auto version = registry::GetVersion(db, spec.model, *model->live);
+  if (!version) return;
+  facts.live_limit = spec.retrain.live_metric_below;
+  facts.live_metric = gate::FindLiveMetric(version->metric);
+  facts.live_version = version->version;
+  facts.live = live_metrics->FigureOf(spec.model, version->version, version->metric, last ? last->created_at : 0);
+  if (!facts.live || facts.live->fresh_rows < gate::kLeastLiveRows) return;
+  facts.live_was_tried = registry::WasStartedFor(db, pipeline, kLiveMetricReason, version->run);
 }
 
 struct Watched {
@@ -21,15 +37,17 @@ struct Watched {
   bool has_rows = false;
 };
 
-Result<Watched> Look(Db& db, const registry::PipelineMark& pipeline, const Spec& spec) {
+Result<Watched> Look(Db& db, const registry::PipelineMark& pipeline, const Spec& spec, LiveMetrics* live_metrics) {
   Watched watched{.facts = {.paused = pipeline.paused, .new_rows = spec.retrain.new_rows,
-                            .drift_limit = spec.retrain.drift, .drift = {}, .drifted_column = {}}};
+                            .drift_limit = spec.retrain.drift, .drift = {}, .drifted_column = {}, .live_limit = {}, .live = {},
+                            .live_metric = {}}};
   auto dataset = registry::GetDataset(db, pipeline.dataset);
   if (!dataset || dataset->latest_version == 0) return watched;  // it may come later
   watched.has_rows = true;
   watched.facts.rows_now = dataset->rows.Total();
   std::int64_t seen_version = 0;
-  if (auto last = registry::LastRun(db, pipeline.name)) {
+  const auto last = registry::LastRun(db, pipeline.name);
+  if (last) {
     watched.facts.run_active = !registry::IsEnd(last->state);
     auto used = registry::GetDatasetVersion(db, last->dataset, last->dataset_version);
     if (used && last->dataset == pipeline.dataset) {
@@ -42,6 +60,7 @@ Result<Watched> Look(Db& db, const registry::PipelineMark& pipeline, const Spec&
     watched.facts.drift = drift->worst;
     watched.facts.drifted_column = drift->report.value("worst_column", "");
   }
+  LookAtLive(db, pipeline.name, spec, last, live_metrics, watched.facts);
   return watched;
 }
 
@@ -69,7 +88,7 @@ void Orchestrator::FireTriggers() {
 }
 
 bool Orchestrator::FireTrigger(const registry::PipelineMark& pipeline, const Spec& spec) {
-  auto watched = store_.Read([&](Db& db) { return Look(db, pipeline, spec); });
+  auto watched = store_.Read([&](Db& db) { return Look(db, pipeline, spec, live_metrics_); });
   if (!watched) return spdlog::error("{}", watched.error().Message()), false;
   if (spec.retrain.schedule) {
     auto schedule = Schedule::Parse(*spec.retrain.schedule, spec.retrain.zone);

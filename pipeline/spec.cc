@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/names.h"
+#include "gate/live_metric.h"
 #include "gate/metrics.h"
 #include "lake/expectations.h"
 #include "pipeline/cron.h"
@@ -156,7 +157,27 @@ void ReadSchedule(Section& retrain, RetrainSpec& into) {
 void ReadRetrain(Section retrain, RetrainSpec& into) {
   into.new_rows = retrain.Whole("new_rows", 1, kMostNewRows);
   into.drift = retrain.Number("drift", "a population stability index above 0, such as 0.2", [](double v) { return v > 0; });
+  into.live_metric_below = retrain.Number(
+      "live_metric_below",
+      "a number in the metric's own unit, such as 0.88; where lower is better (log_loss, mae, rmse) a run starts above it",
+      [](double v) { return std::isfinite(v); });
   ReadSchedule(retrain, into);
+}
+
+// What feedback can measure depends on the metric, as far as the spec names one.
+void CheckLiveMetric(Section& retrain, const Spec& spec) {
+  if (!spec.retrain.live_metric_below || !spec.test.metric) return;
+  const double limit = *spec.retrain.live_metric_below;
+  if (!gate::FindLiveMetric(*spec.test.metric))
+    retrain.Fault("live_metric_below",
+                  fmt::format("feedback is measured row by row, which {} is not; it can be accuracy, log_loss, mae or rmse",
+                              *spec.test.metric));
+  else if (*spec.test.metric == "accuracy" && (limit <= 0 || limit > 1))
+    retrain.Fault("live_metric_below", fmt::format("accuracy is a share; give a number above 0 and at most 1, not {}", limit));
+  else if (*spec.test.metric != "accuracy" && limit < 0)
+    retrain.Fault("live_metric_below",
+                  fmt::format("{} is never below 0, and a run starts when it is above this number; give one of at least 0, not {}",
+                              *spec.test.metric, limit));
 }
 
 void ReadRun(Section run, RunSpec& into) {
@@ -233,7 +254,9 @@ Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   ReadTest(root.Child("test", {"metric", "slices", "min_rows", "group_by"}, {"budgets"}), faults, spec.test);
   ReadGate(root.Child("gate", {"rule", "better_by", "margin", "confidence", "baseline", "fresh_rows"}), spec.gate);
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
-  ReadRetrain(root.Child("retrain", {"new_rows", "schedule", "drift"}, {"live_metric_below"}), spec.retrain);
+  Section retrain = root.Child("retrain", {"new_rows", "schedule", "drift", "live_metric_below"});
+  ReadRetrain(retrain, spec.retrain);
+  CheckLiveMetric(retrain, spec);
   ReadRun(root.Child("run", {"deadline", "priority"}), spec.run);
   if (!known.recipes.empty()) AddRecipeFaults(spec, known.recipes, &tree, faults);
   const auto schema = known.schema_of && !spec.data.dataset.empty() ? known.schema_of(spec.data.dataset) : std::nullopt;

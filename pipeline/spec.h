@@ -112,6 +112,7 @@ struct RetrainSpec {
   std::optional<std::string> schedule;             // five cron fields …
   std::string zone = "UTC";                        // … in the local time of this IANA zone
   std::optional<double> drift;                     // population stability index of any input, > 0
+  std::optional<double> live_metric_below;         // the live version's metric by feedback; where lower is better, above it
 };
 
 struct Spec {
@@ -140,7 +141,7 @@ struct InputName {
 InputName SplitInput(const std::string& input);
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
-// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, slices, budgets, watch, live_metric_below, …) are refused
+// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, budgets, watch, …) are refused
 // with a sentence that says so: nothing is silently ignored. What the spec refers to is checked as far as it is `known`.
 Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 

@@ -90,6 +90,7 @@ nlohmann::json RetrainToJson(const RetrainSpec& retrain) {
   if (retrain.new_rows) json["new_rows"] = *retrain.new_rows;
   if (retrain.schedule) json["schedule"] = {{"cron", *retrain.schedule}, {"zone", retrain.zone}};
   if (retrain.drift) json["drift"] = *retrain.drift;
+  if (retrain.live_metric_below) json["live_metric_below"] = *retrain.live_metric_below;
   return json;
 }
 

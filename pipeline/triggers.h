@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "gate/live_metric.h"
+#include "pipeline/live_metrics.h"
+
 namespace ratchet::pipeline {
 
 // What a trigger is decided on. Plain values; a failed or rejected run counts as a run on its rows all the same.
@@ -18,13 +21,23 @@ struct TriggerFacts {
   std::optional<double> drift_limit;     // retrain.drift
   std::optional<double> drift;           // of rows that no run has seen; worst column
   std::string drifted_column;
+  std::optional<double> live_limit;      // retrain.live_metric_below
+  std::optional<LiveFigure> live;        // of the live version; its fresh rows are those since the newest run
+  std::optional<gate::LiveMetric> live_metric;
+  std::int64_t live_version = 0;
+  bool live_was_tried = false;           // this trigger has started a run since the one that made the live version
 };
+
+inline constexpr char kLiveMetricReason[] = "live_metric_below";
 
 struct Trigger {
   std::string kind, detail;  // become the run's reason
 };
 
-// At most one automatic run per pipeline at a time, for the first reason that holds: schedule, drift, new rows.
+// At most one automatic run per pipeline at a time, for the first reason that holds: schedule, live metric, drift, new
+// rows. The live metric counts once gate::kLeastLiveRows are joined, and as many since the newest run, which may have been
+// started for anything; it starts one run for a live version, and another one only on more evidence and new data: a
+// whole window of rows joined, and rows pushed, since the newest run.
 std::optional<Trigger> DueTrigger(const TriggerFacts& facts);
 
 }  // namespace ratchet::pipeline

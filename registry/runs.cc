@@ -221,6 +221,14 @@ std::optional<Run> LastRun(Db& db, const std::string& pipeline) {
   return ReadRun(row);
 }
 
+bool WasStartedFor(Db& db, const std::string& pipeline, const std::string& reason_kind, std::int64_t after) {
+  SQLite::Statement& row = db.Prepare(
+      "SELECT count(*) FROM (SELECT reason_json FROM runs WHERE pipeline = ? AND id > ? ORDER BY id DESC LIMIT 1000)"
+      " WHERE json_extract(reason_json, '$.kind') = ?",
+      pipeline, after, reason_kind);
+  return row.executeStep() && row.getColumn(0).getInt64() > 0;
+}
+
 Status StartRun(Db& db, std::int64_t now_us, std::int64_t run) {
   RATCHET_TRY(MoveRun(db, run, RunState::kRunning));
   db.Exec("UPDATE runs SET started_at = coalesce(started_at, ?) WHERE id = ?", now_us, run);

@@ -63,6 +63,8 @@ struct ActiveCounts {
 ActiveCounts CountActiveRuns(Db& db);
 // The newest run of the pipeline, whatever its state; without spec and steps.
 std::optional<Run> LastRun(Db& db, const std::string& pipeline);
+// Whether one of the pipeline's newest thousand runs, later than run `after`, was started for this kind of reason.
+bool WasStartedFor(Db& db, const std::string& pipeline, const std::string& reason_kind, std::int64_t after);
 
 // Moves of state, each checked against the table (kConflict), each with its event.
 struct RunEnd {

@@ -1,16 +1,16 @@
 #include "registry/store.h"
 
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
 namespace ratchet::registry {
 namespace {
 
-constexpr int kApplicationId = 0x52435431;  // "RCT1"
 constexpr int kBusyTimeoutMs = 5000;
 
-Error FromException(const SQLite::Exception& exception, std::string operation) {
+Error FromException(const SQLite::Exception& exception, std::string operation, const std::string& subject) {
   ErrorCode code = ErrorCode::kInternal;
   std::string hint;
   switch (exception.getErrorCode()) {
@@ -36,19 +36,19 @@ Error FromException(const SQLite::Exception& exception, std::string operation) {
       break;
     default: break;
   }
-  return Error{.code = code, .operation = std::move(operation), .subject = "registry", .cause = exception.what(),
+  return Error{.code = code, .operation = std::move(operation), .subject = subject, .cause = exception.what(),
                .hint = hint, .field = {}};
 }
 
 // The outermost place where exceptions of the room stop.
 template <typename Fn>
-Status Guarded(const char* operation, Fn fn) {
+Status Guarded(const char* operation, const std::string& subject, Fn fn) {
   try {
     return fn();
   } catch (const SQLite::Exception& exception) {
-    return std::unexpected(FromException(exception, operation));
+    return std::unexpected(FromException(exception, operation, subject));
   } catch (const std::exception& exception) {
-    return Fail(ErrorCode::kInternal, operation, "registry", exception.what());
+    return Fail(ErrorCode::kInternal, operation, subject, exception.what());
   }
 }
 
@@ -76,11 +76,21 @@ void RollbackIfOpen(Db& db) {
 
 }  // namespace
 
-Status Migrate(Db& db, const std::vector<Migration>& migrations) {
-  return Guarded("migrate", [&]() -> Status {
+const StoreKind& RegistryKind() {
+  static const StoreKind kind{"registry", 0x52435431, Migrations};  // "RCT1"
+  return kind;
+}
+
+const StoreKind& EventsKind() {
+  static const StoreKind kind{"events database", 0x52434531, EventsMigrations, 10};  // "RCE1"
+  return kind;
+}
+
+Status Migrate(Db& db, const std::vector<Migration>& migrations, const std::string& name) {
+  return Guarded("migrate", name, [&]() -> Status {
     int version = PragmaInt(db, "PRAGMA user_version");
     if (version > static_cast<int>(migrations.size()))
-      return Fail(ErrorCode::kConflict, "open", "registry", "it was written by a newer Ratchet",
+      return Fail(ErrorCode::kConflict, "open", name, "it was written by a newer Ratchet",
                   "Start that version of ratchetd, or restore a backup");
     for (; version < static_cast<int>(migrations.size()); ++version) {
       SQLite::Transaction transaction(db.database(), SQLite::TransactionBehavior::IMMEDIATE);
@@ -92,24 +102,24 @@ Status Migrate(Db& db, const std::vector<Migration>& migrations) {
   });
 }
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& path, const Clock& clock) {
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path, const Clock& clock, const StoreKind& kind) {
   std::unique_ptr<Db> db;
-  RATCHET_TRY(Guarded("open", [&]() -> Status {
+  RATCHET_TRY(Guarded("open", kind.name, [&]() -> Status {
     db = std::make_unique<Db>(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     int application = PragmaInt(*db, "PRAGMA application_id");
     bool fresh = application == 0 && PragmaInt(*db, "SELECT count(*) FROM sqlite_schema") == 0;
-    if (!fresh && application != kApplicationId)
-      return Fail(ErrorCode::kCorrupt, "open", path, "it is an SQLite file, but not a registry of Ratchet");
+    if (!fresh && application != kind.application_id)
+      return Fail(ErrorCode::kCorrupt, "open", path, "it is an SQLite file, but not the " + kind.name + " of Ratchet");
     ConfigureWriter(*db);
-    if (fresh) db->database().exec("PRAGMA application_id = " + std::to_string(kApplicationId));
+    if (fresh) db->database().exec("PRAGMA application_id = " + std::to_string(kind.application_id));
     return {};
   }));
-  RATCHET_TRY(Migrate(*db, Migrations()));
-  return std::unique_ptr<Store>(new Store(path, clock, std::move(db)));
+  RATCHET_TRY(Migrate(*db, kind.migrations(), kind.name));
+  return std::unique_ptr<Store>(new Store(path, clock, kind, std::move(db)));
 }
 
-Store::Store(std::string path, const Clock& clock, std::unique_ptr<Db> writer)
-    : path_(std::move(path)), clock_(clock), writer_db_(std::move(writer)), writer_([this] { WriterLoop(); }) {}
+Store::Store(std::string path, const Clock& clock, const StoreKind& kind, std::unique_ptr<Db> writer)
+    : kind_(kind), path_(std::move(path)), clock_(clock), writer_db_(std::move(writer)), writer_([this] { WriterLoop(); }) {}
 
 Store::~Store() {
   queue_.Close();
@@ -122,11 +132,12 @@ Status Store::WriteErased(Work work) {
   job->author = std::this_thread::get_id();
   std::future<Status> done = job->done.get_future();
   if (!queue_.TryPush(std::move(job)))
-    return Fail(ErrorCode::kOverloaded, "write", "registry", "too many writes are waiting", "Try again in a moment");
+    return Fail(ErrorCode::kOverloaded, "write", kind_.name, "too many writes are waiting", "Try again in a moment");
   return done.get();
 }
 
 void Store::WriterLoop() {
+  if (kind_.writer_niceness > 0) setpriority(PRIO_PROCESS, 0, kind_.writer_niceness);  // on Linux: of the calling thread
   while (!queue_.Drained()) {
     std::vector<std::unique_ptr<Job>> group = queue_.PopMany(kWriteGroupLimit, std::chrono::milliseconds(1000));
     if (!group.empty()) CommitGroup(group);
@@ -139,13 +150,13 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
   std::vector<Status> outcomes(group.size());
   bool any_ok = false;
   const std::int64_t commits_before = commits_;
-  Status committed = Guarded("commit", [&]() -> Status {
+  Status committed = Guarded("commit", kind_.name, [&]() -> Status {
     writer_db_->database().exec("BEGIN IMMEDIATE");
     for (size_t i = 0; i < group.size(); ++i) {
       writer_db_->database().exec("SAVEPOINT job");
-      outcomes[i] = Guarded("write", [&] { return group[i]->work(*writer_db_); });
+      outcomes[i] = Guarded("write", kind_.name, [&] { return group[i]->work(*writer_db_); });
       writer_db_->ResetStatements();
-      if (!InTransaction(*writer_db_)) return Fail(ErrorCode::kIo, "write", "registry", "the transaction was lost");
+      if (!InTransaction(*writer_db_)) return Fail(ErrorCode::kIo, "write", kind_.name, "the transaction was lost");
       if (!outcomes[i]) writer_db_->database().exec("ROLLBACK TO job");
       writer_db_->database().exec("RELEASE job");
       any_ok |= outcomes[i].has_value();
@@ -154,7 +165,7 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
     return {};
   });
   if (!committed) {
-    Guarded("rollback", [&]() -> Status { RollbackIfOpen(*writer_db_); return {}; });
+    Guarded("rollback", kind_.name, [&]() -> Status { RollbackIfOpen(*writer_db_); return {}; });
     for (size_t i = 0; i < group.size(); ++i) outcomes[i] = CommitAlone(group[i]->work);
   } else if (any_ok) {
     ++commits_;
@@ -170,7 +181,7 @@ void Store::CommitGroup(std::vector<std::unique_ptr<Job>>& group) {
 }
 
 Status Store::CommitAlone(const Work& work) {
-  Status done = Guarded("write", [&]() -> Status {
+  Status done = Guarded("write", kind_.name, [&]() -> Status {
     writer_db_->database().exec("BEGIN IMMEDIATE");
     Status outcome = work(*writer_db_);
     writer_db_->ResetStatements();
@@ -182,18 +193,18 @@ Status Store::CommitAlone(const Work& work) {
     ++commits_;
     return {};
   });
-  if (!done) Guarded("rollback", [&]() -> Status { RollbackIfOpen(*writer_db_); return {}; });
+  if (!done) Guarded("rollback", kind_.name, [&]() -> Status { RollbackIfOpen(*writer_db_); return {}; });
   return done;
 }
 
 Status Store::ReadErased(const Work& work) {
   auto reader = BorrowReader();
   if (!reader) return std::unexpected(std::move(reader).error());
-  Status read = Guarded("read", [&]() -> Status {
+  Status read = Guarded("read", kind_.name, [&]() -> Status {
     (*reader)->database().exec("BEGIN");
     return work(**reader);
   });
-  Status ended = Guarded("read", [&]() -> Status { RollbackIfOpen(**reader); return {}; });
+  Status ended = Guarded("read", kind_.name, [&]() -> Status { RollbackIfOpen(**reader); return {}; });
   if (read && ended) ReturnReader(std::move(*reader));
   return read;
 }
@@ -208,7 +219,7 @@ Result<std::unique_ptr<Db>> Store::BorrowReader() {
     }
   }
   std::unique_ptr<Db> reader;
-  RATCHET_TRY(Guarded("open", [&]() -> Status {
+  RATCHET_TRY(Guarded("open", kind_.name, [&]() -> Status {
     reader = std::make_unique<Db>(path_, SQLite::OPEN_READONLY);
     Configure(*reader);
     return {};

@@ -24,7 +24,18 @@ inline constexpr size_t kWriteQueueLimit = 1024;  // waiting writers; one more i
 inline constexpr size_t kWriteGroupLimit = 256;   // most writes that share one commit
 inline constexpr size_t kReaderLimit = 16;        // idle read connections kept
 
-// The registry's database: one door for writes, any number of readers. Any thread may call.
+// What tells one kind of database file from another.
+struct Migration;
+struct StoreKind {
+  std::string name;                          // for errors: "registry"
+  int application_id;                        // as SQLite's PRAGMA
+  const std::vector<Migration>& (*migrations)();
+  int writer_niceness = 0;                   // of the writer thread
+};
+const StoreKind& RegistryKind();  // registry.db
+const StoreKind& EventsKind();    // events.db: predictions and feedback, with a writer that does not hold up the registry's
+
+// A database: one door for writes, any number of readers. Any thread may call.
 //
 // Write: all callers' functions run on the one writer thread; many share a transaction (group commit) and each caller
 // gets its answer after that transaction is on the disk (WAL, synchronous=FULL). A function that returns an error leaves
@@ -36,8 +47,9 @@ inline constexpr size_t kReaderLimit = 16;        // idle read connections kept
 // damaged file, kOverloaded for a full queue, kInternal for the rest.
 class Store {
  public:
-  // Opens or makes the file and brings it to the latest migration. kCorrupt: not a registry; kConflict: of a newer Ratchet.
-  static Result<std::unique_ptr<Store>> Open(const std::string& path, const Clock& clock);
+  // Opens or makes the file and brings it to the latest migration. kCorrupt: not of this kind; kConflict: of a newer Ratchet.
+  static Result<std::unique_ptr<Store>> Open(const std::string& path, const Clock& clock,
+                                             const StoreKind& kind = RegistryKind());
   ~Store();  // finishes what is queued
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -46,7 +58,7 @@ class Store {
   template <typename Fn>
   std::invoke_result_t<Fn, Db&> Write(Fn fn) {
     using R = std::invoke_result_t<Fn, Db&>;
-    R outcome = Fail(ErrorCode::kInternal, "write", "registry", "not run");
+    R outcome = Fail(ErrorCode::kInternal, "write", kind_.name, "not run");
     Status committed = WriteErased([&](Db& db) -> Status {
       outcome = fn(db);
       if (!outcome) return std::unexpected(outcome.error());
@@ -59,7 +71,7 @@ class Store {
   template <typename Fn>
   std::invoke_result_t<Fn, Db&> Read(Fn fn) {
     using R = std::invoke_result_t<Fn, Db&>;
-    R outcome = Fail(ErrorCode::kInternal, "read", "registry", "not run");
+    R outcome = Fail(ErrorCode::kInternal, "read", kind_.name, "not run");
     Status read = ReadErased([&](Db& db) -> Status {
       outcome = fn(db);
       return {};
@@ -94,7 +106,7 @@ class Store {
     std::thread::id author;
   };
 
-  Store(std::string path, const Clock& clock, std::unique_ptr<Db> writer);
+  Store(std::string path, const Clock& clock, const StoreKind& kind, std::unique_ptr<Db> writer);
   Status WriteErased(Work work);
   Status ReadErased(const Work& work);
   void WriterLoop();
@@ -103,6 +115,7 @@ class Store {
   Result<std::unique_ptr<Db>> BorrowReader();
   void ReturnReader(std::unique_ptr<Db> reader);
 
+  const StoreKind& kind_;
   const std::string path_;
   const Clock& clock_;
   std::unique_ptr<Db> writer_db_;
@@ -118,8 +131,9 @@ class Store {
 struct Migration {
   std::string_view name, sql;
 };
-const std::vector<Migration>& Migrations();
+const std::vector<Migration>& Migrations();        // of registry.db
+const std::vector<Migration>& EventsMigrations();  // of events.db
 // Runs what is missing, each in a transaction of its own; a failing one changes nothing.
-Status Migrate(Db& db, const std::vector<Migration>& migrations);
+Status Migrate(Db& db, const std::vector<Migration>& migrations, const std::string& name = "registry");
 
 }  // namespace ratchet::registry

@@ -43,8 +43,11 @@ Result<std::unique_ptr<ControlClient>> ControlClient::Create(const std::string& 
 ControlClient::ControlClient(std::string url, std::string replica_id)
     : url_(std::move(url)),
       sync_path_("/api/v1/replicas/" + replica_id + "/sync"),
-      sync_(std::make_unique<Connection>(url_)) {
+      ship_path_("/api/v1/replicas/" + replica_id + "/predictions"),
+      sync_(std::make_unique<Connection>(url_)),
+      ship_(std::make_unique<Connection>(url_)) {
   SetTimeouts(sync_->client, kSyncWaitS);
+  SetTimeouts(ship_->client, kShipWaitS);
 }
 
 ControlClient::~ControlClient() = default;
@@ -69,6 +72,15 @@ Result<std::string> ControlClient::Sync(const std::string& body) {
 }
 
 void ControlClient::Interrupt() { sync_->client.stop(); }
+
+Result<int> ControlClient::ShipPredictions(const std::string& query, const std::string& lines) {
+  if (abandoned_) return Away("ship predictions to", url_, "stopping");
+  auto result = ship_->client.Post(ship_path_ + "?" + query, lines, "application/x-ndjson");
+  if (!result) return Away("ship predictions to", url_, httplib::to_string(result.error()));
+  return result->status;
+}
+
+void ControlClient::AbandonShipping() { ship_->client.stop(); }
 
 Status ControlClient::FetchBlob(const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) const {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);

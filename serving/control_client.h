@@ -24,6 +24,12 @@ class ControlClient {
   // Ends a Sync that is waiting for its answer; nothing when none is. Any thread.
   void Interrupt();
 
+  // Posts a batch of predictions, JSON Lines, with `query` ("spool=…&…") behind the address; gives the answer's HTTP
+  // status. kUnavailable when there is none. One thread, which may be another than Sync's.
+  Result<int> ShipPredictions(const std::string& query, const std::string& lines);
+  // Ends a ShipPredictions that is under way. Any thread.
+  void AbandonShipping();
+
   // Streams a blob into a new file at `path` and syncs it. kTooLarge beyond `limit_bytes`; the digest is the caller's
   // to check. Any thread.
   Status FetchBlob(const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) const;
@@ -32,6 +38,7 @@ class ControlClient {
 
   static constexpr int kConnectWaitS = 3;
   static constexpr int kSyncWaitS = 30;    // the control plane answers within 20
+  static constexpr int kShipWaitS = 30;    // for the control plane to have a batch on its disk
   static constexpr int kFetchStallS = 30;  // a download that stands still that long has failed
 
  private:
@@ -39,9 +46,9 @@ class ControlClient {
   ControlClient(std::string url, std::string replica_id);
 
   const std::string url_;
-  const std::string sync_path_;
+  const std::string sync_path_, ship_path_;
   std::atomic<bool> abandoned_{false};
-  std::unique_ptr<Connection> sync_;
+  std::unique_ptr<Connection> sync_, ship_;
 };
 
 }  // namespace ratchet::serving

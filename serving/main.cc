@@ -1,4 +1,5 @@
 // ratchet-serve: builds the parts in order, waits for the signal to stop, takes them down in reverse.
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -6,6 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -16,6 +19,8 @@
 #include "serving/control_client.h"
 #include "serving/http_server.h"
 #include "serving/model_host.h"
+#include "serving/prediction_log.h"
+#include "serving/prediction_shipper.h"
 #include "serving/route_watcher.h"
 #include "serving/serve_options.h"
 #include "serving/torch_runner.h"
@@ -70,6 +75,41 @@ bool AdoptKept(RouteWatcher& watcher, bool has_control) {
   return false;
 }
 
+// The way of answered predictions to the control plane, in the order in which its parts are built.
+struct Logging {
+  std::unique_ptr<PredictionSpool> spool;
+  std::unique_ptr<PredictionLog> log;
+  std::unique_ptr<PredictionShipper> shipper;
+
+  void Stop(ControlClient& control) {
+    log->Stop();
+    control.AbandonFetches();
+    shipper->Stop([&control] { control.AbandonShipping(); });
+  }
+};
+
+Status StartLogging(const ServeOptions& options, Files& files, const Clock& clock, ControlClient& control,
+                    ServeMetrics& metrics, const std::function<std::uint64_t()>& seed, std::optional<Logging>& into) {
+  Logging made;
+  RATCHET_ASSIGN(made.spool, PredictionSpool::Open(files, options.dir + "/spool", {.bytes = options.spool_bytes},
+                                                   fmt::format("{:016x}", seed())));
+  made.log = std::make_unique<PredictionLog>(
+      *made.spool, metrics.predictions, clock,
+      LogOptions{.sample = options.log_sample,
+                 .redacted = {options.log_redact.begin(), options.log_redact.end()},
+                 .seed = seed()});
+  const auto send = [&control](const ShippedBatch& batch) {
+    return control.ShipPredictions(fmt::format("spool={}&started={}&dropped={}", batch.spool, batch.started_at, batch.dropped),
+                                   batch.lines);
+  };
+  made.shipper = std::make_unique<PredictionShipper>(*made.spool, metrics.predictions, send, clock,
+                                                     ShipperOptions{.seed = seed()});
+  made.log->Start();
+  made.shipper->Start();
+  into = std::move(made);
+  return {};
+}
+
 // Waits for a stop signal, then drains. True when nothing was left under way.
 bool WaitAndDrain(HttpServer& server, RouteWatcher& watcher) {
   const sigset_t signals = StopSignals();
@@ -111,8 +151,15 @@ Status Serve(const ServeOptions& options) {
   const auto seed = [&] { return (static_cast<std::uint64_t>(entropy()) << 32) | entropy(); };
   RouteWatcher watcher(host, bundles, LoadTorchModel, control.get(), files, clock,
                        {.routes_path = options.dir + "/routes.json", .seed = seed()});
+  std::optional<Logging> logging;
+  if (control && options.log_sample > 0) {
+    // Answers matter more than their log: a full disk, say, costs the latter alone.
+    const Status started = StartLogging(options, files, clock, *control, metrics, seed, logging);
+    if (!started) spdlog::error("{}; predictions are answered but not logged", started.error().Message());
+  }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  V2Service service(host, metrics, clock, {.threads = options.threads ? options.threads : cores}, seed());
+  V2Service service(host, metrics, clock, {.threads = options.threads ? options.threads : cores}, seed(),
+                    logging ? &*logging->log : nullptr);
   RATCHET_ASSIGN(auto server, HttpServer::Start(address, cores, {}, service, metrics));
   if (!AdoptKept(watcher, control != nullptr)) return Fail(ErrorCode::kNotFound, "start", "", "nothing to serve");
   watcher.Start();
@@ -121,9 +168,11 @@ Status Serve(const ServeOptions& options) {
 
   if (!WaitAndDrain(*server, watcher)) {
     spdlog::warn("ended with requests under way");
+    if (logging) logging->log->Stop();
     _exit(0);  // threads may be deep in a model; the kernel takes them down
   }
   service.Stop();
+  if (logging) logging->Stop(*control);
   spdlog::info("stopped");
   return {};
 }

@@ -25,6 +25,23 @@ std::string Histogram(const std::string& labels, const VersionMetrics::Values& v
   return text + fmt::format("{}_count{{{}}} {}\n", kName, labels, total);
 }
 
+std::string PredictionsText(const PredictionCounts& counts) {
+  const auto value = [](const std::atomic<std::uint64_t>& count) { return static_cast<std::int64_t>(count.load()); };
+  std::string text = Single("ratchet_serve_predictions_logged_total", "counter",
+                            "Predictions put into the spool for the control plane.", value(counts.logged));
+  text += Single("ratchet_serve_predictions_shipped_total", "counter", "Predictions that the control plane has taken.",
+                 value(counts.shipped));
+  text += "# HELP ratchet_serve_predictions_dropped_total Predictions that were answered but not kept, by where.\n"
+          "# TYPE ratchet_serve_predictions_dropped_total counter\n";
+  const std::pair<const char*, std::int64_t> dropped[] = {{"queue", value(counts.dropped_queue)},
+                                                          {"spool", value(counts.dropped_spool)},
+                                                          {"refused", value(counts.dropped_refused)}};
+  for (const auto& [where, count] : dropped)
+    text += fmt::format("ratchet_serve_predictions_dropped_total{{where=\"{}\"}} {}\n", where, count);
+  return text + Single("ratchet_serve_spool_bytes", "gauge", "Bytes of predictions that wait to be shipped.",
+                       counts.spool_bytes);
+}
+
 }  // namespace
 
 void VersionMetrics::Count(int http_status, std::int64_t latency_us) {
@@ -62,6 +79,7 @@ std::string ServeMetrics::PrometheusText() const {
                  static_cast<std::int64_t>(swaps.load()));
   text += Single("ratchet_serve_failed_loads_total", "counter", "Versions that could not be loaded.",
                  static_cast<std::int64_t>(failed_loads.load()));
+  text += PredictionsText(predictions);
   std::string requests =
       "# HELP ratchet_serve_requests_total Infer requests.\n# TYPE ratchet_serve_requests_total counter\n";
   std::string errors =

@@ -33,6 +33,16 @@ class VersionMetrics {
   std::array<std::atomic<std::uint64_t>, kLatencyBoundsUs.size() + 1> buckets_{};
 };
 
+// What became of predictions on their way to the control plane. Any thread, without locks.
+struct PredictionCounts {
+  std::atomic<std::uint64_t> logged{0};           // in the spool
+  std::atomic<std::uint64_t> shipped{0};          // taken by the control plane
+  std::atomic<std::uint64_t> dropped_queue{0};    // no room on the way to the spool
+  std::atomic<std::uint64_t> dropped_spool{0};    // the spool was full, or its disk refused
+  std::atomic<std::uint64_t> dropped_refused{0};  // the control plane would not have it
+  std::atomic<std::int64_t> spool_bytes{0};       // now
+};
+
 // All counters of the program, for /metrics. A version's numbers stay after it is unloaded. Any thread.
 class ServeMetrics {
  public:
@@ -44,6 +54,7 @@ class ServeMetrics {
   std::atomic<std::int64_t> connections{0};  // open now
   std::atomic<std::uint64_t> swaps{0};       // changes of a model's live version
   std::atomic<std::uint64_t> failed_loads{0};
+  PredictionCounts predictions;
 
  private:
   mutable std::mutex mutex_;

@@ -35,6 +35,7 @@ FILES
   DIR/address      HOST:PORT it listens on, of use with port 0
   DIR/routes.json  the routes served last
   DIR/cache/       bundles fetched from the control plane, when --blobs is not given
+  DIR/spool/       answered predictions that the control plane has not taken yet
 
 LIMITS
   body 64 MiB; header 16 KiB and 10 s; body 30 s; idle 60 s; 4096 connections; 256 requests under way
@@ -83,6 +84,23 @@ void AddOptions(CLI::App& app, ServeOptions& options) {
   app.add_option("--threads", options.threads, "Threads that compute (0 = one per core)")
       ->type_name("N")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--log-sample", options.log_sample,
+                 "Share of the answered predictions that are logged for the control plane, 0 to 1")
+      ->envname("RATCHET_LOG_SAMPLE")
+      ->type_name("SHARE")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--log-redact", options.log_redact, "Columns whose values are left out of that log, with commas between")
+      ->envname("RATCHET_LOG_REDACT")
+      ->type_name("COLUMN,...")
+      ->delimiter(',');
+  app.add_option("--spool-bytes", options.spool_bytes,
+                 "Most room for predictions while the control plane is away; what comes then is dropped and counted")
+      ->envname("RATCHET_SPOOL_BYTES")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 50));
   app.add_option("--log-level", options.log_level, "How much goes to stderr")
       ->type_name("LEVEL")
       ->capture_default_str()

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ratchet::serving {
 
@@ -13,6 +15,9 @@ struct ServeOptions {
   std::string id;
   std::string log_level = "info";
   int threads = 0;  // 0 = one per core
+  double log_sample = 1;                // share of the answers that are logged
+  std::vector<std::string> log_redact;  // columns whose values are not
+  std::uint64_t spool_bytes = 256u << 20;
 };
 
 // Reads the arguments. Returns -1 to go on, else the exit code: 0 after --help or --version, 2 after a wrong argument

@@ -300,6 +300,19 @@ Result<std::string> ReadId(const object& root) {
   return std::string(text);
 }
 
+// A key that users know the case by, to send its outcome under later: a text or a whole number.
+Result<std::string> ReadKey(const object& root) {
+  element key;
+  if (root.at_pointer("/parameters/key").get(key) != simdjson::SUCCESS || key.is_null()) return std::string();
+  std::int64_t number = 0;
+  if (key.get_int64().get(number) == simdjson::SUCCESS) return std::to_string(number);
+  std::string_view text;
+  if (key.get_string().get(text) != simdjson::SUCCESS || text.empty() || text.size() > kMaxIdBytes) {
+    return Refuse("the parameter \"key\" must be a text of 1 to 256 bytes or a whole number");
+  }
+  return std::string(text);
+}
+
 // A parser keeps its buffers for the next request of its thread, unless the body was large.
 simdjson::dom::parser& ThreadParser() {
   thread_local simdjson::dom::parser parser;
@@ -321,6 +334,7 @@ Result<InferRequest> ParseInfer(std::string_view body, const Signature& signatur
   if (document.get_object().get(root) != simdjson::SUCCESS) return Refuse("the body must be a JSON object");
   InferRequest request;
   RATCHET_ASSIGN(request.id, ReadId(root));
+  RATCHET_ASSIGN(request.key, ReadKey(root));
   RATCHET_ASSIGN(request.inputs, ReadInputs(root, signature, body.size()));
   RATCHET_ASSIGN(request.wanted_outputs, ReadWanted(root, signature));
   return request;

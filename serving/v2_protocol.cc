@@ -178,9 +178,11 @@ std::vector<Tensor> SelectOutputs(std::vector<Tensor> outputs, const std::vector
 }
 
 std::string InferJson(const std::string& model, std::int64_t version, const std::string& id,
-                      const std::vector<Tensor>& outputs) {
+                      const std::string& prediction_id, const std::vector<Tensor>& outputs) {
   std::string text = "{\"model_name\":" + JsonText(model) + ",\"model_version\":\"" + std::to_string(version) +
-                     "\",\"id\":" + JsonText(id) + ",\"outputs\":[";
+                     "\",\"id\":" + JsonText(id);
+  if (prediction_id != id) text += ",\"parameters\":{\"prediction_id\":" + JsonText(prediction_id) + "}";
+  text += ",\"outputs\":[";
   for (size_t i = 0; i < outputs.size(); ++i) {
     const Tensor& tensor = outputs[i];
     text += (i ? ",{\"name\":" : "{\"name\":") + JsonText(tensor.name);

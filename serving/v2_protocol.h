@@ -35,6 +35,7 @@ std::optional<Target> ParseTarget(std::string_view path);
 
 struct InferRequest {
   std::string id;                           // empty = none given
+  std::string key;                          // of the case, "parameters": {"key": …}; empty = none given
   std::vector<Tensor> inputs;               // in the signature's order, each of them, all with the same rows
   std::vector<std::string> wanted_outputs;  // empty = all
 };
@@ -54,9 +55,10 @@ std::vector<TensorSpec> AnswerSpecs(const Signature& signature);
 // Keeps `wanted` in the order asked for; all when it is empty. The names have been checked by ParseInfer.
 std::vector<Tensor> SelectOutputs(std::vector<Tensor> outputs, const std::vector<std::string>& wanted);
 
-// NaN and infinities, which JSON has no words for, become null.
+// NaN and infinities, which JSON has no words for, become null. `id` is the client's where it gave one, else the
+// prediction's own, which is told as the parameter `prediction_id` where it is another.
 std::string InferJson(const std::string& model, std::int64_t version, const std::string& id,
-                      const std::vector<Tensor>& outputs);
+                      const std::string& prediction_id, const std::vector<Tensor>& outputs);
 std::string ServerMetadataJson(const std::string& program_version);
 std::string ModelMetadataJson(const std::string& model, const std::vector<std::int64_t>& versions,
                               const Signature& signature);

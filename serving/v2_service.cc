@@ -65,14 +65,16 @@ struct V2Service::Job {
   std::shared_ptr<ModelLoad> load;
   std::string body;
   std::int64_t admitted_us = 0;
+  bool version_named = false;
 };
 
 V2Service::V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock, ServiceLimits limits,
-                     std::uint64_t seed)
+                     std::uint64_t seed, PredictionLog* log)
     : host_(host),
       metrics_(metrics),
       clock_(clock),
       limits_(limits),
+      log_(log),
       id_random_(seed),
       pool_(limits.threads, limits.waiting) {}
 
@@ -133,7 +135,8 @@ void V2Service::Admit(const v2::Target& target, HttpRequest request, std::functi
   auto job = std::make_shared<Job>(Job{.version = std::move(resolved.version),
                                        .load = resolved.model->load,
                                        .body = std::move(request.body),
-                                       .admitted_us = clock_.MonotonicUs()});
+                                       .admitted_us = clock_.MonotonicUs(),
+                                       .version_named = target.version.has_value()});
   if (++job->load->in_flight > limits_.in_flight_per_model) {
     --job->load->in_flight;
     ++metrics_.shed;
@@ -152,11 +155,13 @@ void V2Service::Admit(const v2::Target& target, HttpRequest request, std::functi
   (*shared_respond)(Shed(503, "too many requests wait; try again"));
 }
 
-HttpResponse V2Service::Infer(const Job& job) {
+HttpResponse V2Service::Infer(Job& job) {
   const ServedVersion& version = *job.version;
   auto request = v2::ParseInfer(job.body, version.signature);
   if (!request) return Refusal(400, request.error().Message());
-  const std::string id = request->id.empty() ? FreshId() : request->id;
+  std::string prediction_id = FreshId();
+  const std::string id = request->id.empty() ? prediction_id : request->id;
+  const std::int64_t rows = request->inputs.empty() ? 0 : request->inputs.front().Rows();
   auto outputs = version.runner->Run(std::move(request->inputs));
   if (!outputs) {
     spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(id),
@@ -165,8 +170,29 @@ HttpResponse V2Service::Infer(const Job& job) {
                                     version.model, id, outputs.error().cause));
   }
   if (auto label = v2::DeriveLabel(version.signature, *outputs)) outputs->push_back(std::move(*label));
-  const std::vector<Tensor> selected = v2::SelectOutputs(std::move(*outputs), request->wanted_outputs);
-  return {.body = v2::InferJson(version.model, version.ref.version, id, selected)};
+  const auto answer = [&](const std::vector<Tensor>& tensors) {
+    return v2::InferJson(version.model, version.ref.version, id, prediction_id, tensors);
+  };
+  const bool logged = log_ && log_->Wants();
+  std::string all;  // the log has all outputs, whatever the client wants
+  if (logged && !request->wanted_outputs.empty()) all = answer(*outputs);
+  HttpResponse response{.body = answer(v2::SelectOutputs(std::move(*outputs), request->wanted_outputs))};
+  if (logged) Log(job, *request, std::move(prediction_id), rows, all.empty() ? response.body : std::move(all));
+  return response;
+}
+
+void V2Service::Log(Job& job, const v2::InferRequest& request, std::string prediction_id, std::int64_t rows,
+                    std::string answer) {
+  const std::int64_t latency_us = clock_.MonotonicUs() - job.admitted_us;
+  log_->Offer({.version = job.version,
+               .id = std::move(prediction_id),
+               .key = request.key.empty() ? request.id : request.key,
+               .role = job.version_named ? "version" : "live",
+               .rows = rows,
+               .at_us = clock_.WallUs() - latency_us,
+               .latency_us = latency_us,
+               .request_body = std::move(job.body),
+               .answer_body = std::move(answer)});
 }
 
 std::string V2Service::FreshId() {

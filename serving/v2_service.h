@@ -10,6 +10,7 @@
 #include "serving/http_messages.h"
 #include "serving/inference_pool.h"
 #include "serving/model_host.h"
+#include "serving/prediction_log.h"
 #include "serving/serve_metrics.h"
 #include "serving/v2_protocol.h"
 
@@ -25,8 +26,10 @@ struct ServiceLimits {
 // pool; all else is answered at once.
 class V2Service final : public HttpHandler {
  public:
-  // `seed` is of the ids given to requests that bring none. References outlive the service.
-  V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock, ServiceLimits limits, std::uint64_t seed);
+  // `seed` is of the predictions' ids. `log` may be null: then nothing is logged. All that is referred to outlives the
+  // service.
+  V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock, ServiceLimits limits, std::uint64_t seed,
+            PredictionLog* log = nullptr);
 
   void Handle(HttpRequest request, std::function<void(HttpResponse)> respond) override;
   // Finishes the infer requests under way; later ones are answered 503.
@@ -38,13 +41,15 @@ class V2Service final : public HttpHandler {
   HttpResponse AnswerReady() const;
   HttpResponse AnswerModel(const v2::Target& target) const;
   void Admit(const v2::Target& target, HttpRequest request, std::function<void(HttpResponse)> respond);
-  HttpResponse Infer(const Job& job);
+  HttpResponse Infer(Job& job);
+  void Log(Job& job, const v2::InferRequest& request, std::string prediction_id, std::int64_t rows, std::string answer);
   std::string FreshId();
 
   ModelHost& host_;
   ServeMetrics& metrics_;
   const Clock& clock_;
   const ServiceLimits limits_;
+  PredictionLog* const log_;
   std::mutex id_mutex_;
   std::mt19937_64 id_random_;
   InferencePool pool_;  // last: its threads use all of the above

@@ -34,6 +34,10 @@ ApiFixture::ApiFixture() {
   if (!store) throw std::runtime_error(store.error().Message());
   store_ = std::move(*store);
   store_->OnCommit([this] { commits_.Raise(); });
+  auto events = registry::Store::Open(dir_ + "/events.db", clock_, registry::EventsKind());
+  if (!events) throw std::runtime_error(events.error().Message());
+  events_ = std::move(*events);
+  feedback_.emplace(*store_, *events_, clock_, registry::Retention{});
   blobs_.emplace(files_, dir_ + "/blobs/sha256");
   api_.emplace(Api{.store = *store_,
                    .blobs = *blobs_,
@@ -42,6 +46,7 @@ ApiFixture::ApiFixture() {
                    .replicas = replicas_,
                    .commits = commits_,
                    .metrics = metrics_,
+                   .feedback = *feedback_,
                    .data_dir = dir_,
                    .started_at = clock_.WallUs(),
                    .serve_url = [] { return std::string("http://127.0.0.1:7301"); },
@@ -56,6 +61,8 @@ ApiFixture::ApiFixture() {
 
 ApiFixture::~ApiFixture() {
   server_ = nullptr;
+  feedback_.reset();
+  events_ = nullptr;
   store_ = nullptr;
   std::filesystem::remove_all(dir_);
 }

@@ -39,7 +39,8 @@ class ApiFixture : public ::testing::Test {
   CommitSignal commits_;
   Metrics metrics_;
   ReplicaHub replicas_{clock_};
-  std::unique_ptr<registry::Store> store_;
+  std::unique_ptr<registry::Store> store_, events_;
+  std::optional<pipeline::Feedback> feedback_;
   std::optional<registry::BlobStore> blobs_;
   std::optional<Api> api_;
   Json worker_ = {{"state", "ready"}, {"sandbox", "landlock"}, {"recipes", Json::array()}};

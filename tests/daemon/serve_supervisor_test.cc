@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <thread>
 
 namespace ratchet::daemon {
@@ -39,6 +40,17 @@ class ServeSupervisorTest : public ::testing::Test {
   bool IsUp(int pid) const {
     for (int i = 0; i < 1000; ++i) {
       if (LockHolder(dir_ + "/serve/lock") == pid && std::filesystem::exists(dir_ + "/serve/arguments")) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+
+  // Waits until a stand-in has written down such arguments.
+  bool WasTold(const std::string& words) const {
+    for (int i = 0; i < 1000; ++i) {
+      std::ifstream file(dir_ + "/serve/arguments");
+      const std::string all((std::istreambuf_iterator<char>(file)), {});
+      if (all.find(words) != std::string::npos) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     return false;
@@ -91,6 +103,20 @@ TEST_F(ServeSupervisorTest, ReplacesOneThatFollowsAnotherAddress) {
   after.Tick();
   EXPECT_NE(after.pid(), before.pid());
   EXPECT_EQ(after.starts(), 1);
+  after.Stop(5000);
+  before.Stop(100);
+}
+
+TEST_F(ServeSupervisorTest, TellsItWhatToLogAndReplacesOneThatWasToldOtherwise) {
+  ServeSupervisor before(Options("http://a"), files_, clock_);
+  before.Tick();
+  ASSERT_TRUE(IsUp(before.pid()));
+  ServeOptions options = Options("http://a");
+  options.logging = {"--log-sample", "0.5"};
+  ServeSupervisor after(options, files_, clock_);
+  after.Tick();
+  ASSERT_NE(after.pid(), before.pid());
+  EXPECT_TRUE(WasTold("--log-sample 0.5\n"));
   after.Stop(5000);
   before.Stop(100);
 }

@@ -54,6 +54,20 @@ TEST_F(SettingsTest, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(Parse({"--lisen", "127.0.0.1:1"}).exit_code, 2);
 }
 
+TEST_F(SettingsTest, SaysWhatOfThePredictionsIsKept) {
+  Config("keep-predictions: 7d\nlog-redact: plan,spend\n");
+  const Parsed parsed = Parse({"--log-sample", "0.25", "--spool-bytes", "1GiB"});
+  ASSERT_FALSE(parsed.exit_code);
+  EXPECT_EQ(parsed.settings.log_sample, 0.25);
+  EXPECT_EQ(parsed.settings.log_redact, "plan,spend");
+  EXPECT_EQ(parsed.settings.spool_bytes, "1GiB");
+  EXPECT_EQ(parsed.settings.keep_predictions, "7d");
+  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{
+           {"--log-sample", "1.5"}, {"--log-sample", "-1"}, {"--spool-bytes", "1KB"}, {"--spool-bytes", "much"},
+           {"--keep-predictions", "10s"}, {"--keep-predictions", "for ever"}, {"--keep-events", "0"}})
+    EXPECT_EQ(Parse(bad).exit_code, 2) << bad[0] << " " << bad[1];
+}
+
 TEST_F(SettingsTest, RefusesAConfigurationFileThatIsNotThere) { EXPECT_EQ(Parse({}).exit_code, 2); }
 
 TEST(ParseHostPort, TakesAddressesWithPorts) {

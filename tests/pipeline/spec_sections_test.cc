@@ -164,6 +164,21 @@ TEST(SpecSchedule, IsOfOneOrTwoForms) {
   EXPECT_FALSE(with("drift: 0"));
 }
 
+TEST(SpecLiveMetric, FitsTheMetricAsFarAsTheSpecNamesOne) {
+  auto with = [](const std::string& more) {
+    return ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x]}\n" + more);
+  };
+  auto spec = with("retrain: {live_metric_below: 0.88}\n");
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->retrain.live_metric_below, 0.88);
+  EXPECT_EQ(SpecFromJson(SpecToJson(*spec))->retrain.live_metric_below, 0.88);
+  EXPECT_TRUE(with("test: {metric: mae}\nretrain: {live_metric_below: 120}\n"));
+  EXPECT_NE(FaultAt(with("test: {metric: mae}\nretrain: {live_metric_below: -1}\n"), "retrain.live_metric_below").find("never below 0"),
+            std::string::npos);
+  EXPECT_NE(FaultAt(with("test: {metric: accuracy}\nretrain: {live_metric_below: 0}\n"), "retrain.live_metric_below").find("a share"),
+            std::string::npos);
+}
+
 TEST(SpecRetry, NamesClasses) {
   auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {command: [x], retry: {on: [timout]}}\n");
   EXPECT_NE(FaultAt(spec, "train.retry.on[0]").find("did you mean 'timeout'"), std::string::npos);

@@ -172,7 +172,9 @@ const Fault kFaults[] = {
     {"new_rows: 5000", "new_rows: 0", "retrain.new_rows", 25, "a whole number from 1"},
     {"new_rows: 5000", "schedule: '0 3 * *'", "retrain.schedule", 25, "five fields"},
     {"new_rows: 5000", "drift: 0", "retrain.drift", 25, "above 0"},
-    {"new_rows: 5000", "live_metric_below: 0.8", "retrain.live_metric_below", 25, "not available in this version"},
+    {"new_rows: 5000", "live_metric_below: none", "retrain.live_metric_below", 25, "where lower is better"},
+    {"new_rows: 5000", "live_metric_below: .inf", "retrain.live_metric_below", 25, "a number in the metric's own unit"},
+    {"new_rows: 5000", "live_metric_below: 88", "retrain.live_metric_below", 25, "above 0 and at most 1"},
 };
 
 std::string Changed(std::string text, const std::string& from, const std::string& to) {

@@ -194,13 +194,31 @@ TEST(V2Answer, AddsTheLabelOfTheLargestProbability) {
 
 TEST(V2Answer, WritesFloatsThatReadBackEqualAndNullForWhatJsonHasNoWordFor) {
   const json answer = json::parse(InferJson(
-      "m", 7, "id\"1", {Floats("y", {4}, {0.1f, 1e-30f, std::nanf(""), std::numeric_limits<float>::infinity()})}));
+      "m", 7, "id\"1", "id\"1", {Floats("y", {4}, {0.1f, 1e-30f, std::nanf(""), std::numeric_limits<float>::infinity()})}));
   EXPECT_EQ(answer["model_version"], "7");
   EXPECT_EQ(answer["id"], "id\"1");
   EXPECT_EQ(answer["outputs"][0]["data"][0].get<float>(), 0.1f);
   EXPECT_EQ(answer["outputs"][0]["data"][1].get<float>(), 1e-30f);
   EXPECT_TRUE(answer["outputs"][0]["data"][2].is_null());
   EXPECT_TRUE(answer["outputs"][0]["data"][3].is_null());
+}
+
+TEST(V2Answer, NamesThePredictionWhereItsIdIsTheClients) {
+  const json echoed = json::parse(InferJson("m", 7, "mine", "0123", {}));
+  EXPECT_EQ(echoed["id"], "mine");
+  EXPECT_EQ(echoed["parameters"]["prediction_id"], "0123");
+  EXPECT_FALSE(json::parse(InferJson("m", 7, "0123", "0123", {})).contains("parameters"));
+}
+
+TEST(V2Request, TakesAKeyThatIsATextOrAWholeNumber) {
+  const auto with = [](const std::string& key) {
+    return ParseInfer(R"({"parameters":{"key":)" + key + R"(},"inputs":[{"name":"x","datatype":"FP32","shape":[1,3],"data":[1,2,3]}]})",
+                      SmallSignature());
+  };
+  EXPECT_EQ(with("\"order-1\"")->key, "order-1");
+  EXPECT_EQ(with("17")->key, "17");
+  EXPECT_EQ(with("null")->key, "");
+  for (const char* bad : {"\"\"", "1.5", "[]", "true"}) EXPECT_FALSE(with(bad)) << bad;
 }
 
 TEST(V2Answer, KeepsTheOutputsAskedForInTheirOrder) {
