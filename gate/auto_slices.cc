@@ -104,7 +104,9 @@ struct Tally {
     squares += other.squares;
     rows += other.rows;
   }
-  Tally Less(const Tally& other) const { return {weight - other.weight, sum - other.sum, squares - other.squares, rows - other.rows}; }
+  Tally Less(const Tally& other) const {
+    return {weight - other.weight, sum - other.sum, squares - other.squares, rows - other.rows};
+  }
   double Fit() const { return weight > 0 ? sum * sum / weight : 0; }  // squares that the mean explains
 };
 
@@ -234,7 +236,8 @@ std::vector<RowSlice> CommonSlices(const Feature& feature) {
       rest.insert(rest.end(), of_bin.begin(), of_bin.end());
       continue;
     }
-    std::string name = binned.IsNumber() ? RangeName(binned, order[i]) : feature.name + " = " + binned.categories[order[i]];
+    std::string name = binned.IsNumber() ? RangeName(binned, order[i])
+                                         : feature.name + " = " + binned.categories[order[i]];
     slices.push_back({std::move(name), std::move(of_bin)});
   }
   std::ranges::sort(rest);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gate/distributions.h"
+#include "gate/mean_test.h"
 
 namespace ratchet::gate {
 namespace {
@@ -44,26 +45,47 @@ double JackknifeAcceleration(std::span<const Unit> units, const Totals& totals) 
   return squares > 0 ? static_cast<double>(cubes / (6 * std::pow(squares, 1.5L))) : 0;
 }
 
-// Means of resamples, sorted. One 64-bit draw gives two units: 32 bits each by multiplication, whose bias is below
-// units / 2³².
+// Sums over one resample of `count` of the values. One 64-bit draw gives two indices: 32 bits each by multiplication,
+// whose bias is below count / 2³². Two sums, so that one addition need not wait for the other.
+template <typename Value>
+Value DrawSum(std::span<const Value> values, std::mt19937_64& random) {
+  const std::uint64_t count = values.size();
+  Value even{}, odd{};
+  for (std::uint64_t i = 0; i + 1 < count; i += 2) {
+    std::uint64_t bits = random();
+    even += values[((bits >> 32) * count) >> 32];
+    odd += values[((bits & 0xffffffffU) * count) >> 32];
+  }
+  if (count % 2 == 1) even += values[((random() >> 32) * count) >> 32];
+  even += odd;
+  return even;
+}
+
+struct UnitSum {
+  double weight = 0, sum = 0;
+  void operator+=(const UnitSum& other) {
+    weight += other.weight;
+    sum += other.sum;
+  }
+};
+
+// Means of resamples, sorted. Where all weigh alike only the sums need be added.
 std::vector<double> ResampledMeans(std::span<const Unit> units, std::int64_t resamples, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<double> means(static_cast<size_t>(resamples));
-  const std::uint64_t count = units.size();
-  for (double& mean : means) {
-    double weight = 0, sum = 0;
-    auto add = [&](std::uint64_t bits) {
-      const Unit& unit = units[(bits * count) >> 32];
-      weight += unit.weight;
-      sum += unit.sum;
-    };
-    for (std::uint64_t i = 0; i + 1 < count; i += 2) {
-      std::uint64_t bits = random();
-      add(bits >> 32);
-      add(bits & 0xffffffffU);
+  double weight = units.front().weight;
+  if (std::ranges::all_of(units, [&](const Unit& unit) { return unit.weight == weight; })) {
+    std::vector<double> sums;
+    for (const Unit& unit : units) sums.push_back(unit.sum);
+    double all = weight * static_cast<double>(units.size());
+    for (double& mean : means) mean = DrawSum<double>(sums, random) / all;
+  } else {
+    std::vector<UnitSum> sums;
+    for (const Unit& unit : units) sums.push_back({unit.weight, unit.sum});
+    for (double& mean : means) {
+      UnitSum drawn = DrawSum<UnitSum>(sums, random);
+      mean = drawn.sum / drawn.weight;
     }
-    if (count % 2 == 1) add(random() >> 32);
-    mean = sum / weight;
   }
   std::ranges::sort(means);
   return means;
@@ -93,17 +115,17 @@ double BcaEnd(const std::vector<double>& sorted, double bias, double acceleratio
   return SortedQuantile(sorted, NormalBelow(bias + shifted / (1 - acceleration * shifted)));
 }
 
-Interval Resampled(std::span<const Unit> units, const Totals& totals, std::int64_t resamples, const BcaOptions& options) {
-  std::vector<double> sorted = ResampledMeans(units, resamples, options.seed);
+Interval Resampled(std::span<const Unit> units, const Totals& totals, std::int64_t resamples, std::uint64_t seed,
+                   double z) {
+  std::vector<double> sorted = ResampledMeans(units, resamples, seed);
   double acceleration = JackknifeAcceleration(units, totals);
   double bias = BiasCorrection(sorted, totals.mean);
-  double z = NormalQuantileAbove((1 - options.confidence) / 2);
   return {BcaEnd(sorted, bias, acceleration, -z), BcaEnd(sorted, bias, acceleration, z), IntervalMethod::kBca, resamples};
 }
 
 // The mean is a ratio of two sums over the units, so all derivatives are in closed form. For units of equal weight the
 // terms in `tilt` vanish.
-Interval Analytic(std::span<const Unit> units, const Totals& totals, const BcaOptions& options) {
+Interval Analytic(std::span<const Unit> units, const Totals& totals, double z) {
   const long double n = static_cast<long double>(units.size()), mean_weight = totals.weight / n;
   long double squares = 0, cubes = 0, bias = 0, tilt = 0, pull = 0;
   for (const Unit& unit : units) {
@@ -122,13 +144,27 @@ Interval Analytic(std::span<const Unit> units, const Totals& totals, const BcaOp
   long double curvature = -tilt / mean_weight;
   double gamma = static_cast<double>(bias / (2 * n * n) / error - curvature);
   double z0 = -NormalQuantileAbove(2 * NormalBelow(static_cast<double>(acceleration)) * NormalBelow(-gamma));
-  auto end = [&](double z) {
-    double w = z0 + z, a = static_cast<double>(acceleration);
+  auto end = [&](double quantile) {
+    double w = z0 + quantile, a = static_cast<double>(acceleration);
     long double step = w / ((1 - a * w) * (1 - a * w));
     return static_cast<double>((totals.sum / n + step * pull) / (mean_weight + step * tilt));
   };
-  double z = NormalQuantileAbove((1 - options.confidence) / 2);
   return {end(-z), end(z), IntervalMethod::kAbc, 0};
+}
+
+// What stands for the normal quantile; see the header.
+double ExpandedQuantile(std::span<const Unit> units, const Totals& totals, double confidence) {
+  MeanEstimate estimate = EstimateMean(units);
+  double tail = (1 - confidence) / 2;
+  if (estimate.standard_error == 0) return NormalQuantileAbove(tail);
+  long double squares = 0;
+  for (const Unit& unit : units) {
+    long double residual = unit.sum - totals.mean * unit.weight;
+    squares += residual * residual;
+  }
+  double bootstrap_error = static_cast<double>(std::sqrt(squares) / totals.weight);
+  double t = boost::math::quantile(boost::math::complement(StudentsT(estimate.degrees), tail));
+  return t * estimate.standard_error / bootstrap_error;
 }
 
 bool HasSpread(std::span<const Unit> units, const Totals& totals) {
@@ -154,11 +190,12 @@ std::string_view IntervalMethodName(IntervalMethod method) {
 Interval BcaInterval(std::span<const Unit> units, const BcaOptions& options) {
   Totals totals = TotalsOf(units);
   if (!HasSpread(units, totals)) return {-kInfinity, kInfinity, IntervalMethod::kNone, 0};
+  double z = ExpandedQuantile(units, totals, options.confidence);
   double wanted = std::ceil(kResamplesBeyondEachEnd / ((1 - options.confidence) / 2));
   double resamples = std::max(wanted, static_cast<double>(kLeastResamples));
   if (resamples * static_cast<double>(units.size()) > static_cast<double>(options.most_draws))
-    return Analytic(units, totals, options);
-  return Resampled(units, totals, static_cast<std::int64_t>(resamples), options);
+    return Analytic(units, totals, z);
+  return Resampled(units, totals, static_cast<std::int64_t>(resamples), options.seed, z);
 }
 
 }  // namespace ratchet::gate

@@ -29,7 +29,8 @@ Status CheckRule(const Rule& rule, const Look& look) {
   if (!std::isfinite(rule.margin) || rule.margin < 0) return Refuse("margin is not a number of at least 0");
   if (rule.kind == RuleKind::kNotWorse && rule.margin == 0)
     return Refuse("the rule is not_worse and there is no margin", "Give the loss that does not matter as margin");
-  if (look.number < 0 || !(look.level >= 0 && look.level <= 0.5)) return Refuse("the level of the look is not from 0 to 0.5");
+  if (look.number < 0 || !(look.level >= 0 && look.level <= 0.5))
+    return Refuse("the number or the level of the look is out of range", "Levels lie from 0 to 0.5");
   return {};
 }
 

@@ -91,8 +91,8 @@ MeanEstimate EstimateMean(std::span<const Unit> units, double scale) {
 }
 
 std::int64_t ForecastLags(std::int64_t units, int horizon) {
-  auto rule = static_cast<std::int64_t>(std::floor(4 * std::pow(static_cast<double>(units) / 100, 2.0 / 9)));
-  return std::min<std::int64_t>(std::max<std::int64_t>(horizon - 1, rule), units - 1);
+  auto rule = static_cast<std::int64_t>(std::ceil(1.3 * std::sqrt(static_cast<double>(units)))) - 1;
+  return std::min<std::int64_t>(std::max<std::int64_t>(2 * (std::int64_t{horizon} - 1), rule), units - 1);
 }
 
 MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale) {
@@ -112,9 +112,10 @@ MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, doub
   }
   long double h = horizon, few = (n + 1 - 2 * h + h * (h - 1) / n) / n;
   // So long a horizon leaves nothing to judge by.
-  if (2 * horizon > n || variance <= 0) return {.units = n, .mean = estimate.mean, .standard_error = kInfinity, .degrees = 1};
+  if (2 * horizon > n || variance <= 0)
+    return {.units = n, .mean = estimate.mean, .standard_error = kInfinity, .degrees = 1};
   estimate.standard_error = static_cast<double>(std::sqrt(variance / few) / r.weight);
-  estimate.degrees = static_cast<double>(n - 1);
+  estimate.degrees = std::min(static_cast<double>(n - 1), 1.5 * static_cast<double>(n) / static_cast<double>(lags + 1));
   return estimate;
 }
 

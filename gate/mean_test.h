@@ -29,12 +29,14 @@ struct MeanEstimate {
 MeanEstimate EstimateMean(std::span<const Unit> units, double scale = 0);
 
 // The mean of observations in the order of time: the error allows for autocorrelation (Newey and West 1987, Econometrica
-// 55:703–708, Bartlett weights up to ForecastLags), with the correction for few observations and its t with units − 1
-// degrees of Harvey, Leybourne and Newbold (1997, Int. J. Forecasting 13:281–291): Diebold and Mariano's test. The error
-// is infinite where the horizon is more than half of the observations.
+// 55:703–708, Bartlett weights up to ForecastLags), with the correction for few observations of Harvey, Leybourne and
+// Newbold (1997, Int. J. Forecasting 13:281–291): Diebold and Mariano's test. An error from so many lags is itself
+// uncertain: its degrees are 1.5 units / (lags + 1), at most units − 1, which stand for the fixed-b distribution (Kiefer
+// and Vogelsang 2005). The error is infinite where the horizon is more than half of the observations.
 MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale = 0);
 
-// The greater of horizon − 1 and ⌊4 (units/100)^(2/9)⌋ (Newey and West 1994), below units.
+// The greater of 2 (horizon − 1) and ⌈1.3 √units⌉ − 1 (Lazarus, Lewis, Stock and Watson 2018, J. Business & Economic
+// Statistics 36:541–559), below units. The textbook's fewer lags call too many equals better.
 std::int64_t ForecastLags(std::int64_t units, int horizon);
 
 MeanEstimate Mirrored(const MeanEstimate& estimate);

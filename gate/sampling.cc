@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <unordered_map>
+#include <utility>
 
 namespace ratchet::gate {
 namespace {
@@ -45,44 +47,76 @@ bool AllEqual(std::span<const double> values) {
   return std::ranges::all_of(values, [&](double value) { return value == values.front(); });
 }
 
-// One observation a row, without groups or times.
+// One observation a row, without groups or times; sorted.
 std::vector<Unit> RowUnits(std::span<const double> gain, std::span<const double> weight) {
   std::vector<Unit> units;
   units.reserve(gain.size());
-  for (size_t i = 0; i < gain.size(); ++i) {
-    double w = weight.empty() ? 1 : weight[i];
-    if (w > 0) units.push_back({w, w * gain[i]});
+  if (weight.empty()) {  // plain numbers sort faster
+    std::vector<double> sorted(gain.begin(), gain.end());
+    std::ranges::sort(sorted);
+    for (double g : sorted) units.push_back({1, g});
+    return units;
   }
+  for (size_t i = 0; i < gain.size(); ++i)
+    if (weight[i] > 0) units.push_back({weight[i], weight[i] * gain[i]});
+  std::sort(units.begin(), units.end());
   return units;
 }
 
+// Rows of weight above 0, those of one key next to each other, by the first appearance of the key.
 template <typename Key>
-struct KeyedRow {
-  Key key;
-  Unit unit;
-  auto operator<=>(const KeyedRow&) const = default;
+struct Gathered {
+  std::vector<Key> keys;
+  std::vector<size_t> ends;  // of each key's rows
+  std::vector<Unit> rows;
 };
 
-// Summed in sorted order, so that sums do not depend on the order of the rows; in the order of the keys.
+template <typename Key>
+Gathered<Key> Gather(std::span<const Key> key, std::span<const double> gain, std::span<const double> weight) {
+  Gathered<Key> gathered;
+  std::unordered_map<Key, std::uint32_t> slots;
+  std::vector<std::uint32_t> slot_of(gain.size());
+  std::vector<size_t> next;  // place of the next row of each key
+  auto weight_of = [&](size_t i) { return weight.empty() ? 1 : weight[i]; };
+  for (size_t i = 0; i < gain.size(); ++i) {
+    if (weight_of(i) == 0) continue;
+    auto [slot, is_new] = slots.try_emplace(key[i], static_cast<std::uint32_t>(gathered.keys.size()));
+    slot_of[i] = slot->second;
+    if (is_new) {
+      gathered.keys.push_back(key[i]);
+      next.push_back(0);
+    }
+    ++next[slot_of[i]];
+  }
+  std::exclusive_scan(next.begin(), next.end(), next.begin(), size_t{0});
+  gathered.rows.resize(gain.size());
+  for (size_t i = 0; i < gain.size(); ++i)
+    if (double w = weight_of(i); w > 0) gathered.rows[next[slot_of[i]]++] = {w, w * gain[i]};
+  gathered.ends = std::move(next);
+  return gathered;
+}
+
+// By the order of the keys. Each key's rows are summed in sorted order, so that sums do not depend on the order of the
+// rows.
 template <typename Key>
 std::vector<Unit> KeyUnits(std::span<const Key> key, std::span<const double> gain, std::span<const double> weight) {
-  std::vector<KeyedRow<Key>> rows;
-  rows.reserve(gain.size());
-  for (size_t i = 0; i < gain.size(); ++i) {
-    double w = weight.empty() ? 1 : weight[i];
-    if (w > 0) rows.push_back({key[i], {w, w * gain[i]}});
-  }
-  std::ranges::sort(rows);
-  std::vector<Unit> units;
-  for (size_t at = 0; at < rows.size();) {
+  Gathered<Key> gathered = Gather(key, gain, weight);
+  std::vector<std::pair<Key, Unit>> keyed;
+  size_t first = 0;
+  for (size_t slot = 0; slot < gathered.keys.size(); ++slot) {
+    std::span<Unit> rows(gathered.rows.begin() + first, gathered.rows.begin() + gathered.ends[slot]);
+    std::sort(rows.begin(), rows.end());
     long double w = 0, sum = 0;
-    size_t first = at;
-    for (; at < rows.size() && rows[at].key == rows[first].key; ++at) {
-      w += rows[at].unit.weight;
-      sum += rows[at].unit.sum;
+    for (const Unit& row : rows) {
+      w += row.weight;
+      sum += row.sum;
     }
-    units.push_back({static_cast<double>(w), static_cast<double>(sum)});
+    keyed.push_back({gathered.keys[slot], {static_cast<double>(w), static_cast<double>(sum)}});
+    first = gathered.ends[slot];
   }
+  std::ranges::sort(keyed, {}, &std::pair<Key, Unit>::first);
+  std::vector<Unit> units;
+  for (const auto& [_, unit] : keyed) units.push_back(unit);
   return units;
 }
 
@@ -102,10 +136,9 @@ Result<Units> SumUnits(std::span<const double> gain, const Sampling& sampling) {
     result.units = KeyUnits(sampling.time, gain, weight);
   } else if (!sampling.group.empty()) {
     result.units = KeyUnits(sampling.group, gain, weight);
-    std::ranges::sort(result.units);
+    std::sort(result.units.begin(), result.units.end());
   } else {
     result.units = RowUnits(gain, weight);
-    std::ranges::sort(result.units);
   }
   bool single = static_cast<std::int64_t>(result.units.size()) == result.rows;
   result.plain = weight.empty() && single && !result.timed;

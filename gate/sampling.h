@@ -29,7 +29,8 @@ struct Sampling {
 struct Unit {
   double weight = 0;  // of its rows together, > 0
   double sum = 0;     // of weight · gain over its rows
-  auto operator<=>(const Unit&) const = default;
+  bool operator==(const Unit&) const = default;
+  bool operator<(const Unit& other) const { return sum != other.sum ? sum < other.sum : weight < other.weight; }
 };
 
 // The observations and what they are.

@@ -129,8 +129,9 @@ std::string Sentence(const std::vector<SliceOutcome>& outcomes) {
   if (outcomes.empty()) return {};
   std::string worse = Names(outcomes, SliceState::kWorse), small = Names(outcomes, SliceState::kTooSmall);
   std::string untold = Names(outcomes, SliceState::kCannotTell);
-  std::string text = worse.empty() ? fmt::format("None of {} slices is proven worse", std::ranges::count_if(outcomes, IsTested))
-                                   : "Proven worse beyond the margin: " + worse;
+  std::string text = "Proven worse beyond the margin: " + worse;
+  if (worse.empty())
+    text = fmt::format("None of {} slices is proven worse", std::ranges::count_if(outcomes, IsTested));
   if (!small.empty()) text += "; too small to tell: " + small;
   if (!untold.empty()) text += "; one group only, so nothing to tell chance by: " + untold;
   return text + ".";

@@ -113,7 +113,7 @@ TEST(EstimateForecastMean, EqualsNeweyWestWithHarveyLeybourneNewbold) {
     MeanEstimate estimate = EstimateForecastMean(units.units, c.horizon);
     ExpectRelative(estimate.mean, c.mean, 1e-11);
     ExpectRelative(estimate.standard_error, c.error, 1e-9);
-    EXPECT_EQ(estimate.degrees, c.degrees);
+    ExpectRelative(estimate.degrees, c.degrees, 1e-12);
   }
 }
 
@@ -181,7 +181,7 @@ TEST(MeanP, RoughlyKeepsItsLevelOverCorrelatedForecasts) {
     return EstimateForecastMean(units, 3);
   };
   double share = RefutedShare(6'000, 0.05, draw);
-  EXPECT_LT(share, 0.09);  // Newey and West's error is known to be short at few observations; ungrouped t gives 0.17
+  EXPECT_LT(share, 0.065);  // Newey and West's own choice of lags gives 0.07, Student's t 0.17
   EXPECT_GT(share, 0.03);
 }
 

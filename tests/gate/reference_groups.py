@@ -5,12 +5,14 @@ and not from the closed forms of the gate. Run: reference_groups.py > reference_
 - groups: CR2 as Bell and McCaffrey write it, with the hat matrix, the inverse square roots of I − H by eigenvalues, and
   Satterthwaite's degrees from the traces of the quadratic form (numpy).
 - times: Newey and West's sum over all pairs of times, with Harvey, Leybourne and Newbold's factor.
-- bootstrap: the ABC interval by numeric derivatives of the figure as a function of the observations' shares.
+- bootstrap: the ABC interval by numeric derivatives of the figure as a function of the observations' shares, expanded by
+  the error and degrees of CR2.
 """
 import math
 import random
 import textwrap
 
+import mpmath as mp
 import numpy as np
 
 
@@ -41,10 +43,19 @@ def newey_west(gain, time, horizon):
     times = sorted(set(time))
     n, rows, mean = len(times), len(gain), sum(gain) / len(gain)
     residual = [sum(gain[i] - mean for i in range(rows) if time[i] == t) for t in times]
-    lags = min(max(horizon - 1, int(4 * (n / 100) ** (2 / 9))), n - 1)
+    lags = min(max(2 * (horizon - 1), math.ceil(1.3 * math.sqrt(n)) - 1), n - 1)
     total = sum(residual[i] * residual[j] * max(0, 1 - abs(i - j) / (lags + 1)) for i in range(n) for j in range(n))
     few = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
-    return mean, math.sqrt(total / few) / rows, n - 1
+    return mean, math.sqrt(total / few) / rows, min(n - 1, 1.5 * n / (lags + 1))
+
+
+def student_quantile(p, degrees):
+    low, high = 0.0, 1000.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        tail = mp.betainc(degrees / 2, 0.5, 0, degrees / (degrees + middle**2), regularized=True) / 2
+        low, high = (middle, high) if 1 - tail < p else (low, middle)
+    return low
 
 
 def abc(gain, group, weight, confidence):
@@ -86,7 +97,8 @@ def abc(gain, group, weight, confidence):
         w = z0 + z
         return figure(level + w / (1 - a * w) ** 2 * direction)
 
-    z = quantile(0.5 + confidence / 2)
+    _, corrected, degrees = cr2(gain, group, weight)
+    z = student_quantile(0.5 + confidence / 2, degrees) * corrected / error
     return end(-z), end(z)
 
 

@@ -192,7 +192,8 @@ TEST(Decide, SaysHowTheIntervalWasMade) {
 
 TEST(Decide, IsTheSameBitsForTheSameSeedAndTheSameVerdictForAnother) {
   Comparison comparison = Normals(500, 0.1, 5);
-  Decision one = Decide(comparison, {}, {}, {}, {.seed = 1}).value(), again = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
+  Decision one = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
+  Decision again = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
   Decision other = Decide(comparison, {}, {}, {}, {.seed = 2}).value();
   EXPECT_EQ(one.reason, again.reason);
   EXPECT_EQ(one.interval_low, again.interval_low);
@@ -255,8 +256,8 @@ TEST(Decide, RefusesImpossibleComparisonsRulesAndLooks) {
       {good, {.kind = RuleKind::kNotWorse}, {}, "the rule is not_worse and there is no margin"},
       {good, {.margin = -1}, {}, "margin is not a number of at least 0"},
       {good, {.kind = RuleKind::kNotWorse, .margin = nan}, {}, "margin is not a number of at least 0"},
-      {good, {}, {.number = 1, .level = 0.7}, "the level of the look"},
-      {good, {}, {.number = -1}, "the level of the look"},
+      {good, {}, {.number = 1, .level = 0.7}, "the level of the look is out of range"},
+      {good, {}, {.number = -1}, "the level of the look is out of range"},
   };
   for (const Case& c : cases) {
     auto decision = Decide(c.comparison, {}, c.rule, c.look);
