@@ -23,7 +23,7 @@ model: photos
 data: {dataset: photos, target: label, split: {validation: 0.1, holdout: 0.2, key: id}}
 train:
   recipe: vision.classifier
-  params: {epochs: 2}
+  params: {epochs: 4, flip: false}    # a mirrored photo would be of the other class
   limits: {time: 5m}
 """
 
