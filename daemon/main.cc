@@ -58,7 +58,8 @@ class Daemon {
     worker_.emplace(pipeline::ForkServerOptions{.program = settings_.worker_program,
                                                 .plugins = settings_.plugins,
                                                 .log_path = data_ + "/logs/worker.log",
-                                                .log_level = settings_.log_level},
+                                                .log_level = settings_.log_level,
+                                                .data_dir = data_},
                     clock_);
     orchestrator_.emplace(
         *store_, *blobs_, files_, *worker_, replicas_, clock_,

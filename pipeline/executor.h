@@ -25,7 +25,7 @@ struct StepStatus {
   StepExit exit;  // kExited
 };
 
-// Which fork server runs a step: commands' needs no LibTorch and is there within milliseconds.
+// Which fork server runs a step: commands' has no LibTorch, is there within milliseconds and forks cheaply.
 enum class StepHost { kCommands, kRecipes };
 
 struct StepRef {
@@ -40,6 +40,11 @@ class Executor {
  public:
   virtual ~Executor() = default;
   virtual bool Ready(StepHost host) const = 0;
+  // Who runs a step of this kind; `recipe`: of one of kind "recipe".
+  virtual StepHost HostOf(const std::string& kind, const std::optional<std::string>& recipe) const {
+    (void)recipe;
+    return kind == "command" ? StepHost::kCommands : StepHost::kRecipes;
+  }
   // Starts the step whose folder holds step.json.
   virtual Status Start(const StepRef& step) = 0;
   // Ends it with all its processes; it will be seen as exited with this class and message.

@@ -42,7 +42,7 @@ ForkServer::ForkServer(ForkServerOptions options, const Clock& clock)
   Watch(epoll_, timer_);
   const auto commands_log =
       options.commands_log_path.empty() ? options.log_path + ".commands" : options.commands_log_path;
-  WorkerCommand command{options.program, "commands", options.plugins, commands_log, options.log_level};
+  WorkerCommand command{options.program, "commands", options.plugins, commands_log, options.log_level, options.data_dir};
   workers_[0] = std::make_unique<WorkerProcess>(command, clock);
   command.role = "recipes";
   command.log_path = options.log_path;
@@ -175,6 +175,11 @@ void ForkServer::Drop(const std::string& id) {
   steps_.erase(step);
 }
 
+StepHost ForkServer::HostOf(const std::string& kind, const std::optional<std::string>& recipe) const {
+  const bool light = kind == "recipe" && recipe && worker(StepHost::kCommands).Offers(*recipe);
+  return light ? StepHost::kCommands : Executor::HostOf(kind, recipe);
+}
+
 Status ForkServer::Start(const StepRef& step) {
   RATCHET_TRY(worker(step.host).Send({{"op", "start"}, {"id", step.id}, {"folder", step.folder}}));
   Drop(step.id);
@@ -197,7 +202,7 @@ bool ForkServer::TakeOn(const StepRef& ref) {
     spdlog::warn("{}: it cannot be told whether the step runs", ref.folder);
     return true;
   }
-  if ((*record)->abandoned) return false;
+  if ((*record)->abandoned || !IsOfThisBoot(**record)) return false;
   if (const int pidfd = OpenSupervisor(**record); pidfd >= 0) {
     step.status.pid = (*record)->pid;
     step.order = ReadKillOrder(ref.folder);  // of a ratchetd that was gone before it could act on it

@@ -20,6 +20,7 @@ struct ForkServerOptions {
   std::string log_path;           // where the one with the recipes writes what it has to say
   std::string commands_log_path;  // the one for commands; empty = log_path + ".commands"
   std::string log_level = "info";
+  std::string data_dir;  // of the steps to come, for the workers to get ready for; may be empty
   std::int64_t answer_time_us = 15'000'000;  // for a worker to answer a start, before it is taken for hung and killed
 };
 
@@ -49,6 +50,8 @@ class ForkServer final : public Executor {
   // Ends every step that is known to run and waits for that, at most some seconds.
   void EndAll(const std::string& message);
 
+  // Recipes that the commands' worker offers, too, are run there.
+  StepHost HostOf(const std::string& kind, const std::optional<std::string>& recipe) const override;
   bool Ready(StepHost host) const override { return worker(host).Ready(); }
   Status Start(const StepRef& step) override;
   void Kill(const StepRef& step, const std::string& error_class, const std::string& message) override;

@@ -75,6 +75,8 @@ class Orchestrator {
   bool Perform(Context& at, const StartAttempt& action);
   bool Perform(Context& at, const PollAttempt& action);
   bool Perform(Context& at, const StopAttempt& action);
+  StepHost HostOf(const Context& at, const registry::Step& step) const;
+  StepRef RefOf(const Context& at, const registry::Step& step, std::int64_t attempt) const;
   bool HasRoom(const Context& at, const registry::Step& step);
   void Leave(const Context& at, const registry::Step& step, const StepRef& ref);
   Result<std::shared_ptr<const RunData>> DataOf(const registry::Run& run);
@@ -83,7 +85,7 @@ class Orchestrator {
   Status GatherVersions(const Context& at, StepInputs& inputs);
   Status GatherHoldout(const Context& at, StepInputs& inputs);
   bool TakeFromCache(Context& at, const registry::Step& step, const registry::Json& step_file, std::string& key);
-  bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit);
+  bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit, bool gone);
   bool EndAttemptWithError(Context& at, const registry::Attempt& attempt, registry::AttemptState state, const StepExit& exit);
   Result<registry::Json> AdoptOutputs(const Context& at, const registry::Step& step, const registry::Attempt& attempt,
                                       const registry::Json& result);

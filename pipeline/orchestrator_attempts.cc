@@ -47,11 +47,6 @@ AttemptEnd MakeEnd(const StepExit& exit) {
   return end;
 }
 
-StepRef RefOf(const std::string& data_dir, std::int64_t run, const Step& step, std::int64_t number) {
-  return {.id = AttemptId(run, step.name, number), .folder = AttemptFolder(data_dir, run, step.name, number),
-          .host = HostOf(step.kind)};
-}
-
 Result<Json> ParseBlob(const registry::BlobStore& blobs, const std::string& sha256) {
   RATCHET_ASSIGN(std::string text, blobs.Read(sha256));
   Json json = Json::parse(text, nullptr, false);
@@ -77,6 +72,8 @@ Status NoteTest(Db& db, std::int64_t now_us, const StepInputs& inputs) {
   return {};
 }
 
+const StepExit kGone{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
+
 // What a class of failure means for the reader who did not write Ratchet.
 std::string HintFor(const std::string& error_class) {
   if (error_class == "out_of_memory") return "Raise limits.memory, or make batches smaller";
@@ -87,6 +84,15 @@ std::string HintFor(const std::string& error_class) {
 }
 
 }  // namespace
+
+StepHost Orchestrator::HostOf(const Context& at, const Step& step) const {
+  return executor_.HostOf(step.kind, pipeline::WorkOf(*at.spec, step).recipe);
+}
+
+StepRef Orchestrator::RefOf(const Context& at, const Step& step, std::int64_t attempt) const {
+  return {.id = AttemptId(at.run().id, step.name, attempt),
+          .folder = AttemptFolder(options_.data_dir, at.run().id, step.name, attempt), .host = HostOf(at, step)};
+}
 
 bool Orchestrator::HasRoom(const Context& at, const Step& step) {
   const int wanted = pipeline::WorkOf(*at.spec, step).limits.cpus;
@@ -207,7 +213,7 @@ bool Orchestrator::TakeFromCache(Context& at, const Step& step, const Json& step
 
 bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   const Step& step = action.step;
-  if (!executor_.Ready(HostOf(step.kind))) {
+  if (!executor_.Ready(HostOf(at, step))) {
     WakeAt(now_us_ + kWaitingTickUs);
     return false;
   }
@@ -226,7 +232,7 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   if (!attempt) return Postpone(at.run(), attempt.error());
   cpus_taken_ += inputs->work->limits.cpus;
   // A step that could not be started is found lost at the next look, and tried again.
-  Status started = executor_.Start(RefOf(options_.data_dir, at.run().id, step, attempt->number));
+  Status started = executor_.Start(RefOf(at, step, attempt->number));
   WakeAt(now_us_ + kBusyTickUs);
   if (!started) Postpone(at.run(), started.error());
   // Seen as running by what else is started in this round.
@@ -237,7 +243,7 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
 
 bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
   const Attempt& attempt = action.attempt;
-  const StepRef ref = RefOf(options_.data_dir, at.run().id, action.step, attempt.number);
+  const StepRef ref = RefOf(at, action.step, attempt.number);
   StepStatus status = executor_.Poll(ref);
   WakeAt(now_us_ + kBusyTickUs);
   if (status.kind == StepStatus::Kind::kRunning) {
@@ -249,6 +255,9 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
     return false;
   }
   auto result = ReadResult(files_, ref.folder);
+  // After a loss of power, what was not synced may be there in part.
+  const bool gone = status.kind == StepStatus::Kind::kUnknown;
+  if (!result && gone && result.error().code == ErrorCode::kCorrupt) result = std::nullopt;
   bool taken;
   if (!result) {
     StepExit unreadable = status.exit;
@@ -256,10 +265,9 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
     unreadable.message = "its result cannot be read: " + result.error().Message();
     taken = EndAttemptWithError(at, attempt, AttemptState::kFailed, unreadable);
   } else if (*result) {
-    taken = TakeResult(at, attempt, **result, status.exit);
-  } else if (status.kind == StepStatus::Kind::kUnknown) {
-    StepExit lost{.error_class = "lost", .message = "the process that ran it is gone", .hint = "It is tried again"};
-    taken = EndAttemptWithError(at, attempt, AttemptState::kLost, lost);
+    taken = TakeResult(at, attempt, **result, status.exit, gone);
+  } else if (gone) {
+    taken = EndAttemptWithError(at, attempt, AttemptState::kLost, kGone);
   } else {
     // Nobody here has asked for its end: a ratchetd that was interrupted did, or it could not begin.
     const bool lost = status.exit.error_class == "cancelled" || status.exit.error_class == "lost";
@@ -276,7 +284,7 @@ bool Orchestrator::Perform(Context& at, const PollAttempt& action) {
 bool Orchestrator::Perform(Context& at, const StopAttempt& action) {
   const Attempt& attempt = action.attempt;
   const Step* step = at.Find(attempt.step);
-  const StepRef ref = RefOf(options_.data_dir, at.run().id, *step, attempt.number);
+  const StepRef ref = RefOf(at, *step, attempt.number);
   StepStatus status = executor_.Poll(ref);
   if (status.kind == StepStatus::Kind::kRunning) {
     if (stopping_.insert(ref.id).second) executor_.Kill(ref, action.error_class, action.message);
@@ -285,7 +293,7 @@ bool Orchestrator::Perform(Context& at, const StopAttempt& action) {
   }
   auto result = ReadResult(files_, ref.folder);
   if (result && *result && (*result)->value("outcome", "") == "succeeded") {  // it was faster
-    if (!TakeResult(at, attempt, **result, status.exit)) return false;
+    if (!TakeResult(at, attempt, **result, status.exit, false)) return false;
   } else {
     StepExit exit = status.exit;
     exit.error_class = action.error_class;
@@ -330,7 +338,7 @@ bool Orchestrator::EndAttemptWithError(Context& at, const Attempt& attempt, Atte
   return true;
 }
 
-bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& result, const StepExit& exit) {
+bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& result, const StepExit& exit, bool gone) {
   AttemptEnd end = MakeEnd(exit);
   end.result = result;
   if (result.value("outcome", "") != "succeeded") {
@@ -353,6 +361,7 @@ bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& r
   Status taken = outputs ? store_.Write(take) : Status(std::unexpected(outputs.error()));
   if (taken) return true;
   if (IsPassing(taken.error())) return Postpone(at.run(), taken.error());
+  if (gone) return EndAttemptWithError(at, attempt, AttemptState::kLost, kGone);
   StepExit broken{.error_class = "internal", .message = "its result could not be taken in: " + taken.error().Message()};
   return EndAttemptWithError(at, attempt, AttemptState::kFailed, broken);
 }

@@ -156,8 +156,6 @@ std::string AttemptFolder(const std::string& data_dir, std::int64_t run, const s
   return data_dir + "/runs/" + AttemptId(run, step, number);
 }
 
-StepHost HostOf(const std::string& kind) { return kind == "command" ? StepHost::kCommands : StepHost::kRecipes; }
-
 Json MakeStepFile(const StepInputs& inputs, const BlobStore& blobs) {
   const registry::Run& run = *inputs.run;
   const WorkSpec& work = *inputs.work;

@@ -24,9 +24,6 @@ std::string AttemptId(std::int64_t run, const std::string& step, std::int64_t nu
 // "DATA/runs/5/train-1"
 std::string AttemptFolder(const std::string& data_dir, std::int64_t run, const std::string& step, std::int64_t number);
 
-// Which fork server runs a step of this kind.
-StepHost HostOf(const std::string& kind);
-
 // What all steps of a run have in common; it never changes.
 struct RunData {
   registry::DatasetVersion dataset;

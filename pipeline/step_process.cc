@@ -113,8 +113,10 @@ Status Abandon(const std::string& folder) {
   return FailErrno("give up", folder, why);
 }
 
+bool IsOfThisBoot(const ProcessRecord& record) { return record.boot_id == BootId(); }
+
 int OpenSupervisor(const ProcessRecord& record) {
-  if (record.pid <= 0 || record.boot_id != BootId()) return -1;
+  if (record.pid <= 0 || !IsOfThisBoot(record)) return -1;
   const int fd = static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(record.pid), 0));
   if (fd < 0) return -1;
   const auto stat = ReadProc(record.pid, "stat");

@@ -26,6 +26,10 @@ Result<std::optional<ProcessRecord>> ReadProcessRecord(const std::string& folder
 // there is no such folder.
 Status Abandon(const std::string& folder);
 
+// False: the machine has been started anew since, so nothing of the step runs, and its folder may be torn where it was
+// not synced.
+bool IsOfThisBoot(const ProcessRecord& record);
+
 // A pidfd of the supervisor if it still runs, else -1: a pid that another process has now is not taken for it.
 int OpenSupervisor(const ProcessRecord& record);
 

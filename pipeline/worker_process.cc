@@ -117,9 +117,10 @@ void WorkerProcess::Launch() {
   log_size_ = stat(command_.log_path.c_str(), &log) == 0 ? static_cast<std::uint64_t>(log.st_size) : 0;
   pid_t pid = 0;
   SpawnPlan plan;
-  const int error = plan.Run({command_.program, "--role", command_.role, "--control-fd", std::to_string(kControlFd),
-                              "--plugins", command_.plugins, "--log-level", command_.log_level},
-                             theirs, command_.log_path, &pid);
+  std::vector<std::string> arguments{command_.program, "--role", command_.role, "--control-fd", std::to_string(kControlFd),
+                                     "--plugins", command_.plugins, "--log-level", command_.log_level};
+  if (!command_.data_dir.empty()) arguments.insert(arguments.end(), {"--data", command_.data_dir});
+  const int error = plan.Run(arguments, theirs, command_.log_path, &pid);
   close(theirs);
   if (error == 0) {
     socket_ = pair[0];
@@ -146,6 +147,7 @@ void WorkerProcess::Bury() {
   next_launch_us_ = clock_.MonotonicUs() + pause_us;
   std::lock_guard lock(mutex_);
   ready_ = nullptr;
+  recipes_.clear();
   last_end_ = {WIFSIGNALED(status) ? std::string("ended by signal ") + std::to_string(WTERMSIG(status))
                                    : "ended with exit code " + std::to_string(WEXITSTATUS(status)),
                log_size_};
@@ -153,8 +155,11 @@ void WorkerProcess::Bury() {
 
 void WorkerProcess::TakeReady(const Json& packet) {
   deaths_in_a_row_ = 0;
+  std::set<std::string> recipes;
+  for (const Json& recipe : packet.value("recipes", Json::array())) recipes.insert(recipe.at("name").get<std::string>());
   std::lock_guard lock(mutex_);
   ready_ = std::make_shared<const Json>(packet);
+  recipes_ = std::move(recipes);
   last_end_ = {};
   spdlog::info("ratchet-worker is ready for {}: {} recipes, sandbox {}", command_.role,
                packet.value("recipes", Json::array()).size(), packet.value("sandbox", "?"));
@@ -203,6 +208,11 @@ void WorkerProcess::Kill() {
 bool WorkerProcess::Ready() const {
   std::lock_guard lock(mutex_);
   return ready_ != nullptr;
+}
+
+bool WorkerProcess::Offers(const std::string& recipe) const {
+  std::lock_guard lock(mutex_);
+  return recipes_.contains(recipe);
 }
 
 Json WorkerProcess::Describe() const {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@ struct WorkerCommand {
   std::string plugins;   // folder of plugins
   std::string log_path;  // its own stderr is appended here
   std::string log_level = "info";
+  std::string data_dir = {};  // may be empty
 };
 
 // A `ratchet-worker` process, started when needed and again when it dies, with a growing pause, and the socket to it
@@ -51,6 +53,7 @@ class WorkerProcess {
 
   // Any thread.
   bool Ready() const;
+  bool Offers(const std::string& recipe) const;
   nlohmann::json Describe() const;  // the `ready` packet; null while there is none
   std::string State() const;        // "ready", "starting", "down"
   struct LastEnd {
@@ -72,7 +75,9 @@ class WorkerProcess {
   std::int64_t next_launch_us_ = 0;  // monotonic
   std::uint64_t log_size_ = 0;       // at the last launch
   mutable std::mutex mutex_;
-  std::shared_ptr<const nlohmann::json> ready_;  // under mutex_, as is:
+  // Under mutex_:
+  std::shared_ptr<const nlohmann::json> ready_;
+  std::set<std::string> recipes_;  // by name
   LastEnd last_end_;
 };
 

@@ -48,7 +48,7 @@ std::map<std::string, std::string> Variables(const StepSpec& spec) {
 }
 
 // From here on, what goes wrong is told to the supervisor. No fsync: all this is made again for another attempt.
-Status Prepare(const StepSpec& spec, const CommandStart& start) {
+Status Prepare(const StepSpec& spec, CommandStart& start) {
   RATCHET_TRY(SetUpProcess(spec, {.parent = start.parent,
                                   .output_fd = start.output_fd,
                                   .limit_address_space = start.limit_address_space,
@@ -58,7 +58,7 @@ Status Prepare(const StepSpec& spec, const CommandStart& start) {
   const auto work = WorkFolder(spec);
   RATCHET_TRY(WriteInputs(spec, work, work));
   SandboxPlan plan{spec.sandbox.data_dir, work, spec.sandbox.read};
-  RATCHET_TRY(EnterSandbox(start.sandbox, plan));
+  RATCHET_TRY(EnterSandbox(start.sandbox, plan, std::move(start.prepared)));
   // The kernel forgets the tie when a process changes its credentials in some ways.
   DieWithParent(start.parent);
   RATCHET_TRY(MergeInputs(spec, work));
@@ -95,7 +95,7 @@ Status MakeCommandFolders(const StepSpec& spec) {
   return {};
 }
 
-void BecomeCommand(const StepSpec& spec, const CommandStart& start) {
+void BecomeCommand(const StepSpec& spec, CommandStart start) {
   if (const auto ready = Prepare(spec, start); !ready) TellAndExit(start.failure_fd, FromError(ready.error()));
   auto arguments = spec.command;
   auto environment = CommandEnvironment(Variables(spec));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "worker/sandbox.h"
 #include "worker/step_error.h"
 #include "worker/step_spec.h"
@@ -14,13 +16,14 @@ struct CommandStart {
   int progress_fd = -1;  // what RATCHET_PROGRESS leads to
   bool limit_address_space = true;
   SandboxMeans sandbox = SandboxMeans::kNone;
+  std::unique_ptr<PreparedSandbox> prepared = nullptr;  // of `sandbox`
 };
 
 // Makes the folders that the command is given, empty.
 Status MakeCommandFolders(const StepSpec& spec);
 
 // In the forked child: takes on limits and sandbox and becomes the command, or tells by `failure_fd` why it can't.
-[[noreturn]] void BecomeCommand(const StepSpec& spec, const CommandStart& start);
+[[noreturn]] void BecomeCommand(const StepSpec& spec, CommandStart start);
 
 // What a child told by its failure_fd.
 StepError ReadFailure(const std::string& told);

@@ -15,6 +15,7 @@
 #include "worker/process_record.h"
 #include "worker/step_code.h"
 #include "worker/step_process.h"
+#include "worker/step_recipe.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ struct Options {
   std::string sandbox = "auto";
   std::string run_step;
   std::string role = "recipes";
+  std::string data_dir;
   bool list_recipes = false;
 };
 
@@ -47,13 +49,26 @@ int Complain(const Error& error) {
   return 1;
 }
 
+std::string PluginFolder(const Options& options) {
+  return options.plugins.empty() ? InLibraryFolder("plugins") : options.plugins;
+}
+
 // The code of steps, with LibTorch and the plugins.
 Result<StepCode*> LoadCode(const Options& options) {
   auto library = InLibraryFolder(kStepCodeLibrary);
   RATCHET_ASSIGN(auto* code, LoadStepCode(library.empty() ? kStepCodeLibrary : library));
-  RATCHET_TRY(code->LoadPlugins(options.plugins.empty() ? InLibraryFolder("plugins") : options.plugins));
+  RATCHET_TRY(code->LoadPlugins(PluginFolder(options)));
   for (const auto& fault : code->Faults()) spdlog::error("{}", fault.Message());
   return code;
+}
+
+// The plugins that need no LibTorch. Without any, commands run all the same.
+PluginHost LoadLightPlugins(const Options& options) {
+  PluginHost plugins;
+  if (const auto folder = PluginFolder(options); !folder.empty())
+    if (const auto loaded = plugins.Load(folder, PluginHost::Which::kLight); !loaded) spdlog::error("{}", loaded.error().Message());
+  for (const auto& fault : plugins.Faults()) spdlog::error("{}", fault.Message());
+  return plugins;
 }
 
 // A command's output goes to the step's log as ever, all other steps' to this terminal.
@@ -104,9 +119,15 @@ int Serve(const Options& options, SandboxMeans sandbox, const Clock& clock) {
                         .error());
   ForkServerOptions server{.control_fd = options.control_fd};
   server.supervisor.sandbox = sandbox;
+  server.supervisor.data_dir = options.data_dir;
   server.ready = {
       {"event", "ready"}, {"role", options.role}, {"pid", getpid()}, {"sandbox", SandboxMeansName(sandbox)}};
-  if (options.role == "recipes") {
+  PluginHost light;
+  if (options.role == "commands") {
+    light = LoadLightPlugins(options);
+    server.ready["recipes"] = light.Describe();
+    server.supervisor.run_step = [&clock, &light](const StepSpec& spec) { return RunLightStep(spec, light, clock); };
+  } else {
     const auto code = LoadCode(options);
     if (!code) return Complain(code.error());
     (*code)->Warm();
@@ -152,6 +173,8 @@ int main(int argc, char** argv) {
       ->type_name("ROLE")
       ->check(CLI::IsMember({"commands", "recipes"}))
       ->capture_default_str();
+  app.add_option("--data", options.data_dir, "The data directory of the steps to come, so that their sandbox can be made ahead")
+      ->type_name("DIR");
   auto* run_step = app.add_option("--run-step", options.run_step, "Run the step of this folder in this process")->type_name("FOLDER");
   auto* list = app.add_flag("--list-recipes", options.list_recipes, "Print what the plugins can train, as JSON");
   control->excludes(run_step)->excludes(list);

@@ -44,12 +44,13 @@ nlohmann::json DescribeParam(const sdk::Param& param) {
 
 }  // namespace
 
-Status PluginHost::Load(const std::string& folder) {
+Status PluginHost::Load(const std::string& folder, Which which) {
   std::error_code failed;
   std::vector<std::string> libraries;
   for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
     const auto name = entry.path().filename().string();
-    if (name.starts_with("libratchet_plugin_") && name.ends_with(".so")) libraries.push_back(entry.path().string());
+    const bool wanted = name.starts_with("libratchet_steps_") || (which == Which::kAll && name.starts_with("libratchet_plugin_"));
+    if (wanted && name.ends_with(".so")) libraries.push_back(entry.path().string());
   }
   if (failed)
     return Fail(ErrorCode::kNotFound, "read plugins", folder, failed.message(), "Name their folder by --plugins.");

@@ -14,9 +14,13 @@ namespace ratchet::worker {
 // The recipes of the plugins that are loaded. Libraries stay loaded until the process ends. One thread.
 class PluginHost {
  public:
-  // Loads every `libratchet_plugin_*.so` of `folder`, in the order of their names. One that cannot be loaded, or whose
-  // recipe's name is taken, is left out and told in Faults(). kNotFound: no such folder. Empty: no plugins.
-  Status Load(const std::string& folder);
+  // kLight: `libratchet_steps_*.so`, plugins that link no LibTorch and bring recipes for `steps:` only. kAll: these and
+  // `libratchet_plugin_*.so`.
+  enum class Which { kAll, kLight };
+
+  // Loads the libraries of `folder`, in the order of their names. One that cannot be loaded, or whose recipe's name is
+  // taken, is left out and told in Faults(). kNotFound: no such folder.
+  Status Load(const std::string& folder, Which which = Which::kAll);
 
   const sdk::Recipe* Find(std::string_view name) const;  // nullptr: unknown
   const sdk::StepRecipe* FindStep(std::string_view name) const;

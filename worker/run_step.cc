@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "worker/step_recipe.h"
 #include "worker/steps.h"
 
 namespace ratchet::worker {

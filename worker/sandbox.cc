@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "worker/sandbox_means.h"
 
@@ -104,14 +105,18 @@ SandboxMeans DetectSandbox() {
   return MountNamespacesWork() ? SandboxMeans::kMount : SandboxMeans::kNone;
 }
 
-Status EnterSandbox(SandboxMeans means, const SandboxPlan& plan) {
+std::unique_ptr<PreparedSandbox> PrepareSandbox(SandboxMeans means, const std::string& data_dir) {
+  return means == SandboxMeans::kLandlock && !data_dir.empty() ? PrepareLandlock(data_dir) : nullptr;
+}
+
+Status EnterSandbox(SandboxMeans means, const SandboxPlan& plan, std::unique_ptr<PreparedSandbox> prepared) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return FailErrno("set", "no_new_privs", errno);
   RATCHET_TRY(CheckPaths(plan));
   switch (means) {
     case SandboxMeans::kNone:
       return {};
     case SandboxMeans::kLandlock:
-      RATCHET_TRY(EnterLandlock(plan));
+      RATCHET_TRY(EnterLandlock(plan, std::move(prepared)));
       break;
     case SandboxMeans::kMount:
       RATCHET_TRY(EnterMountNamespace(plan));

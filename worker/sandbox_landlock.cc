@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "base/files.h"
 #include "worker/sandbox_means.h"
@@ -54,9 +56,14 @@ struct __attribute__((packed)) PathRule {
 
 class Ruleset {
  public:
+  Ruleset() = default;
   ~Ruleset() {
     if (fd_ >= 0) close(fd_);
   }
+  Ruleset(const Ruleset&) = delete;
+  Ruleset& operator=(const Ruleset&) = delete;
+
+  int descriptor() const { return fd_; }
 
   // Everything that is not of `governed` stays as it was.
   Status Create(std::uint64_t governed) {
@@ -76,22 +83,27 @@ class Ruleset {
   // Grants `rights` to a file, or to a folder and all in it. A path that is not there or cannot be opened is kNotFound
   // or kIo, and so is a symbolic link: it is not followed.
   Status Allow(const std::string& path, std::uint64_t rights) const {
-    PathRule rule;
-    rule.fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (rule.fd < 0) return FailErrno("open", path, errno);
+    const int fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return FailErrno("open", path, errno);
     struct stat info {};
-    int failed = fstat(rule.fd, &info);
-    rule.allowed = rights & handled_ & (S_ISDIR(info.st_mode) ? ~std::uint64_t{0} : kRightsOfFiles);
-    constexpr int kRulePathBeneath = 1;
-    int why = failed == 0 ? 0 : errno;
-    if (failed == 0 && S_ISLNK(info.st_mode)) failed = why = ELOOP;
-    if (failed == 0) {
-      failed = static_cast<int>(syscall(SYS_landlock_add_rule, fd_, kRulePathBeneath, &rule, 0));
-      why = errno;
-    }
-    close(rule.fd);
-    if (failed != 0) return FailErrno("allow", path, why);
+    int why = fstat(fd, &info) == 0 ? 0 : errno;
+    if (why == 0 && S_ISLNK(info.st_mode)) why = ELOOP;
+    if (why == 0) why = Add(fd, S_ISDIR(info.st_mode), rights);
+    close(fd);
+    if (why != 0) return FailErrno("allow", path, why);
     return {};
+  }
+
+  // The same for an entry of an open folder, of the kind that its listing told. What cannot be had is left out.
+  void AllowEntry(int folder, const dirent& entry, std::uint64_t rights) const {
+    if (entry.d_type == DT_LNK) return;
+    const int fd = openat(folder, entry.d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return;
+    struct stat info {};
+    const bool told = entry.d_type != DT_UNKNOWN;
+    if (told || (fstat(fd, &info) == 0 && !S_ISLNK(info.st_mode)))
+      (void)Add(fd, told ? entry.d_type == DT_DIR : S_ISDIR(info.st_mode), rights);
+    close(fd);
   }
 
   Status Enforce() const {
@@ -100,6 +112,15 @@ class Ruleset {
   }
 
  private:
+  // Gives the errno, or 0.
+  int Add(int fd, bool is_folder, std::uint64_t rights) const {
+    constexpr int kRulePathBeneath = 1;
+    PathRule rule;
+    rule.fd = fd;
+    rule.allowed = rights & handled_ & (is_folder ? ~std::uint64_t{0} : kRightsOfFiles);
+    return syscall(SYS_landlock_add_rule, fd_, kRulePathBeneath, &rule, 0) == 0 ? 0 : errno;
+  }
+
   int fd_ = -1;
   std::uint64_t handled_ = 0;
 };
@@ -108,20 +129,23 @@ bool IsUnder(const std::string& path, const std::string& folder) {
   return path == folder || folder == "/" || path.starts_with(folder + "/");
 }
 
-// Lets everything beneath `folder` be read but the hidden folders: a folder that holds none is granted as a whole, one
-// that holds some is gone through. What cannot be opened here is left out: it could not be opened inside either.
+bool HoldsAny(const std::string& folder, const std::vector<std::string>& hidden) {
+  return std::ranges::any_of(hidden, [&](const std::string& one) { return IsUnder(one, folder); });
+}
+
+// Lets everything beneath `folder`, which holds some of the hidden folders, be read but these: what holds none is granted
+// as a whole, what holds some is gone through. What cannot be opened here is left out: it could not be opened inside
+// either.
 void AllowAround(const Ruleset& ruleset, const std::string& folder, const std::vector<std::string>& hidden) {
-  const auto hides = [&](const std::string& one) { return IsUnder(one, folder); };
-  if (std::ranges::any_of(hidden, [&](const std::string& one) { return IsUnder(folder, one); })) return;
-  if (std::ranges::none_of(hidden, hides)) {
-    (void)ruleset.Allow(folder, kReading);
-    return;
-  }
   DIR* dir = opendir(folder.c_str());
   if (dir == nullptr) return;
   while (const dirent* entry = readdir(dir)) {
     if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
-    AllowAround(ruleset, (folder == "/" ? "" : folder) + "/" + entry->d_name, hidden);
+    const auto path = (folder == "/" ? "" : folder) + "/" + entry->d_name;
+    if (!HoldsAny(path, hidden))
+      ruleset.AllowEntry(dirfd(dir), *entry, kReading);
+    else if (std::ranges::find(hidden, path) == hidden.end())
+      AllowAround(ruleset, path, hidden);
   }
   closedir(dir);
 }
@@ -144,6 +168,58 @@ Result<std::string> Resolve(const std::string& path) {
   return std::string(resolved.data());
 }
 
+// What all steps of a data directory may: everything around it, and the devices.
+class Surroundings final : public PreparedSandbox {
+ public:
+  static Result<std::unique_ptr<Surroundings>> Look(const std::string& data_dir) {
+    std::unique_ptr<Surroundings> made(new Surroundings(data_dir));
+    RATCHET_TRY(made->ruleset_.Create(kAllOfAbi1 | kRefer | kTruncate));
+    RATCHET_ASSIGN(made->stamp_, made->Stamp());
+    AllowAround(made->ruleset_, "/", made->hidden_);
+    AllowDevices(made->ruleset_);
+    return made;
+  }
+
+  // Whether nothing was mounted, and nothing came or went in the folders above the data directory, since then.
+  bool IsOf(const std::string& data_dir) {
+    if (data_dir != data_dir_) return false;
+    const auto now = Stamp();
+    return now && *now == stamp_;
+  }
+
+  const Ruleset& ruleset() const { return ruleset_; }
+  int descriptor() const override { return ruleset_.descriptor(); }
+
+ private:
+  explicit Surroundings(std::string data_dir) : data_dir_(std::move(data_dir)) {}
+
+  // Finds the hidden folders, and tells of all that they hang on.
+  Result<std::string> Stamp() {
+    hidden_ = {"/dev"};
+    std::string stamp;
+    if (!data_dir_.empty()) {
+      RATCHET_ASSIGN(const auto resolved, Resolve(data_dir_));
+      RATCHET_ASSIGN(stamp, SystemFiles().Read("/proc/self/mountinfo", 16u << 20));
+      for (auto& path : PathsOfFolder(resolved, stamp)) hidden_.push_back(std::move(path));
+    }
+    for (const auto& path : hidden_)
+      for (auto above = path.rfind('/'); above != std::string::npos; above = above == 0 ? std::string::npos : path.rfind('/', above - 1))
+        stamp += TimeOf(path.substr(0, std::max<size_t>(above, 1)));
+    return stamp;
+  }
+
+  static std::string TimeOf(const std::string& folder) {
+    struct stat info {};
+    if (stat(folder.c_str(), &info) != 0) return "?";
+    return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino) + ":" + std::to_string(info.st_mtim.tv_sec) + ":" +
+           std::to_string(info.st_mtim.tv_nsec) + " ";
+  }
+
+  std::string data_dir_, stamp_;
+  std::vector<std::string> hidden_;
+  Ruleset ruleset_;
+};
+
 }  // namespace
 
 int LandlockAbi() {
@@ -152,17 +228,18 @@ int LandlockAbi() {
   return abi > 0 ? static_cast<int>(abi) : 0;
 }
 
-Status EnterLandlock(const SandboxPlan& plan) {
-  Ruleset ruleset;
-  RATCHET_TRY(ruleset.Create(kAllOfAbi1 | kRefer | kTruncate));
-  std::vector<std::string> hidden{"/dev"};
-  if (!plan.data_dir.empty()) {
-    RATCHET_ASSIGN(const auto data_dir, Resolve(plan.data_dir));
-    RATCHET_ASSIGN(const auto mountinfo, SystemFiles().Read("/proc/self/mountinfo", 16u << 20));
-    for (auto& path : PathsOfFolder(data_dir, mountinfo)) hidden.push_back(std::move(path));
+std::unique_ptr<PreparedSandbox> PrepareLandlock(const std::string& data_dir) {
+  auto made = Surroundings::Look(data_dir);
+  return made ? std::move(*made) : nullptr;
+}
+
+Status EnterLandlock(const SandboxPlan& plan, std::unique_ptr<PreparedSandbox> prepared) {
+  // Nothing else prepares a sandbox.
+  std::unique_ptr<Surroundings> around(static_cast<Surroundings*>(prepared.release()));
+  if (around == nullptr || !around->IsOf(plan.data_dir)) {
+    RATCHET_ASSIGN(around, Surroundings::Look(plan.data_dir));
   }
-  AllowAround(ruleset, "/", hidden);
-  AllowDevices(ruleset);
+  const Ruleset& ruleset = around->ruleset();
   for (const auto& path : plan.read) {
     RATCHET_ASSIGN(const auto resolved, Resolve(path));
     RATCHET_TRY(ruleset.Allow(resolved, kReading));

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 #include "worker/sandbox.h"
 
@@ -7,7 +11,8 @@
 namespace ratchet::worker {
 
 int LandlockAbi();  // 0: none
-Status EnterLandlock(const SandboxPlan& plan);
+std::unique_ptr<PreparedSandbox> PrepareLandlock(const std::string& data_dir);  // null where it cannot be had
+Status EnterLandlock(const SandboxPlan& plan, std::unique_ptr<PreparedSandbox> prepared);
 Status NarrowLandlock(const CommandPlan& plan);
 
 Status EnterMountNamespace(const SandboxPlan& plan);

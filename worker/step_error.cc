@@ -73,13 +73,12 @@ std::string BytesText(std::uint64_t bytes) {
 
 namespace {
 
-Status WriteContentSynced(const std::string& path, const std::string& text) {
+Status WriteUnsynced(const std::string& path, const std::string& text) {
   const auto made = path + ".tmp";
   const int fd = open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (fd < 0) return FailErrno("make", made, errno);
   const ssize_t written = write(fd, text.data(), text.size());
   int why = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : ENOSPC;
-  if (why == 0 && fdatasync(fd) != 0) why = errno;
   close(fd);
   if (why == 0 && rename(made.c_str(), path.c_str()) != 0) why = errno;
   if (why != 0) return FailErrno("write", path, why);
@@ -96,7 +95,7 @@ Status WriteResult(const std::string& folder, const StepOutcome& outcome, Result
   // Bytes that are no UTF-8 (a trainer's last words) are replaced, never a reason to lose the result.
   const auto text = result.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
   const auto path = folder + "/result.json";
-  if (sync == ResultSync::kContent) return WriteContentSynced(path, text + "\n");
+  if (sync == ResultSync::kNone) return WriteUnsynced(path, text + "\n");
   return SystemFiles().WriteAtomic(path, text + "\n");
 }
 

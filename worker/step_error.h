@@ -38,9 +38,9 @@ nlohmann::json ErrorToJson(const StepError& error);
 // "2.0 GiB", "512 MiB", "10 bytes".
 std::string BytesText(std::uint64_t bytes);
 
-// How durable: kContent is for steps that cost less than the sync of a folder does. After a loss of power such a result
-// may be missing, and then the step is lost and runs again; it is never there in part.
-enum class ResultSync { kContent, kContentAndName };
+// How durable: kNone is for steps that cost less than a sync does. After a loss of power such a result may be missing or
+// there in part, and then the step is lost and runs again.
+enum class ResultSync { kNone, kContentAndName };
 
 // Writes FOLDER/result.json, the last act of a step that ran to its end. Atomic.
 Status WriteResult(const std::string& folder, const StepOutcome& outcome,

@@ -60,12 +60,12 @@ void StandBack() {
   (void)!nice(5);
 }
 
-Status SetStreams(int output_fd, bool close_others) {
+Status SetStreams(int output_fd, bool close_others, int kept_fd) {
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0) return FailErrno("open", "/dev/null", errno);
   if (output_fd >= 0 && (dup2(output_fd, STDOUT_FILENO) < 0 || dup2(output_fd, STDERR_FILENO) < 0))
     return FailErrno("redirect", "stdout and stderr", errno);
-  if (close_others) CloseAllBut(STDERR_FILENO);
+  if (close_others) CloseAllBut(std::max(kept_fd, STDERR_FILENO));
   return {};
 }
 
@@ -110,7 +110,7 @@ Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup) {
   umask(0077);
   ResetSignals();
   if (chdir(spec.folder.c_str()) != 0) return FailErrno("enter", spec.folder, errno);
-  RATCHET_TRY(SetStreams(setup.output_fd, setup.close_others));
+  RATCHET_TRY(SetStreams(setup.output_fd, setup.close_others, setup.kept_fd));
   StandBack();
   return SetLimits(spec.limits, setup.limit_address_space);
 }
@@ -134,13 +134,16 @@ Status CopyCommandFiles(const StepSpec& spec) {
   return {};
 }
 
-Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent) {
+Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent,
+                        std::unique_ptr<PreparedSandbox> prepared) {
   RATCHET_TRY(CopyCommandFiles(spec));
-  RATCHET_TRY(MakeFolder(spec.folder + "/tmp"));
-  setenv("TMPDIR", (spec.folder + "/tmp").c_str(), 1);
+  // A recipe that trains nothing has no bundle or checkpoint to tell from what it leaves about, and is to be cheap.
+  const auto temporary = spec.kind == StepKind::kRecipe ? WorkFolder(spec) : spec.folder + "/tmp";
+  RATCHET_TRY(MakeFolder(temporary));
+  setenv("TMPDIR", temporary.c_str(), 1);
   SandboxPlan plan{spec.sandbox.data_dir, spec.folder, spec.sandbox.read};
   if (spec.resume && access(spec.resume->c_str(), F_OK) == 0) plan.read.push_back(*spec.resume);
-  RATCHET_TRY(EnterSandbox(means, plan));
+  RATCHET_TRY(EnterSandbox(means, plan, std::move(prepared)));
   // The kernel forgets the tie when a process changes its credentials in some ways.
   DieWithParent(parent);
   return {};

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
@@ -22,7 +23,8 @@ struct ProcessSetup {
   int output_fd = -1;  // becomes stdout and stderr; -1: keep what there is
   bool limit_address_space = true;
   bool keep_orphans = true;  // what the step leaves behind stays its own, not its supervisor's
-  bool close_others = true;  // every descriptor but the standard ones
+  bool close_others = true;  // every descriptor but the standard ones and `kept_fd`
+  int kept_fd = -1;
 };
 
 // Session, death with the parent, standard streams, working folder, limits. One thread.
@@ -33,7 +35,8 @@ Status SetUpProcess(const StepSpec& spec, const ProcessSetup& setup);
 Status CopyCommandFiles(const StepSpec& spec);
 
 // Copies the command's files into its work folder (from places that the sandbox hides), then shuts the sandbox.
-Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent);
+Status EnterStepSandbox(const StepSpec& spec, SandboxMeans means, pid_t parent,
+                        std::unique_ptr<PreparedSandbox> prepared = nullptr);
 
 // CPU seconds a process may use: what the wall time allows on its cores, and a little.
 std::uint64_t CpuSeconds(const StepLimits& limits);

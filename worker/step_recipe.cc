@@ -1,13 +1,15 @@
-#include <spdlog/fmt/fmt.h>
-#include <sys/stat.h>
+#include "worker/step_recipe.h"
 
-#include "base/files.h"
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
+
+#include <new>
+
 #include "base/names.h"
 #include "plugins/sdk/step_recipe.h"
 #include "worker/command_step.h"
 #include "worker/progress_log.h"
 #include "worker/step_inputs.h"
-#include "worker/steps.h"
 
 namespace ratchet::worker {
 namespace {
@@ -47,6 +49,31 @@ StepOutcome RunRecipeStep(const StepSpec& spec, const PluginHost& plugins, const
   auto outcome = CollectOutputs(spec);
   if (outcome && metrics.is_object() && !metrics.empty()) (*outcome)["metrics"] = metrics;
   return outcome;
+}
+
+static StepOutcome RunGuarded(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+  try {
+    if (spec.kind == StepKind::kRecipe) return RunRecipeStep(spec, plugins, clock);
+    return InternalFault("this process has no LibTorch, which such a step needs");
+  } catch (const std::bad_alloc&) {
+    return std::unexpected(StepError{ErrorClass::kOutOfMemory,
+                                     fmt::format("memory was refused within limits.memory, {}", BytesText(spec.limits.memory_bytes)),
+                                     "Raise limits.memory."});
+  } catch (const std::exception& fault) {
+    return InternalFault(fault.what());
+  } catch (...) {
+    return InternalFault("something was thrown that is no exception");
+  }
+}
+
+int RunLightStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock) {
+  const auto outcome = RunGuarded(spec, plugins, clock);
+  if (!outcome) spdlog::error("{}: {}", ErrorClassName(outcome.error().error_class), outcome.error().message);
+  if (const auto written = WriteResult(spec.folder, outcome, ResultSync::kNone); !written) {
+    spdlog::error("{}", written.error().Message());
+    return 1;
+  }
+  return outcome ? 0 : 1;
 }
 
 }  // namespace ratchet::worker

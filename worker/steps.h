@@ -27,9 +27,6 @@ StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, SandboxMea
 // comes of them: they read what this process reads, the holdout too, and write nothing.
 StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock);
 
-// Runs a recipe that trains nothing and collects its outputs.
-StepOutcome RunRecipeStep(const StepSpec& spec, const PluginHost& plugins, const Clock& clock);
-
 // The recipe that a step names; kUser, with the nearest name, for one that no plugin has.
 std::expected<const sdk::Recipe*, StepError> FindRecipe(const StepSpec& spec, const PluginHost& plugins);
 

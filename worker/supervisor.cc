@@ -58,6 +58,7 @@ std::string ReadOrder(int fd) {
 [[noreturn]] void RunChild(const SupervisorOptions& options, const StepChild& pipes, pid_t supervisor) {
   DieWithParent(supervisor);
   close(pipes.order[1]);
+  auto prepared = PrepareSandbox(options.sandbox, options.data_dir);
   const std::string order = ReadOrder(pipes.order[0]);
   if (order.empty()) _exit(1);
   const auto spec = ReadStepSpec(order.substr(1));  // which the supervisor has just read
@@ -69,12 +70,15 @@ std::string ReadOrder(int fd) {
                           .failure_fd = pipes.failure[1],
                           .progress_fd = pipes.progress[1],
                           .limit_address_space = limit_address_space,
-                          .sandbox = options.sandbox});
+                          .sandbox = options.sandbox,
+                          .prepared = std::move(prepared)});
   prctl(PR_SET_NAME, ("step:" + spec->step).c_str());
   setenv("RATCHET_STEP_FOLDER", spec->folder.c_str(), 1);
-  auto ready =
-      SetUpProcess(*spec, {.parent = supervisor, .output_fd = pipes.log[1], .limit_address_space = limit_address_space});
-  if (ready) ready = EnterStepSandbox(*spec, options.sandbox, supervisor);
+  auto ready = SetUpProcess(*spec, {.parent = supervisor,
+                                    .output_fd = pipes.log[1],
+                                    .limit_address_space = limit_address_space,
+                                    .kept_fd = prepared ? prepared->descriptor() : -1});
+  if (ready) ready = EnterStepSandbox(*spec, options.sandbox, supervisor, std::move(prepared));
   int code = 1;
   if (ready) {
     code = options.run_step(*spec);
@@ -326,7 +330,7 @@ void Supervisor::WriteCommandResult() {
     (*outcome)["metrics"] = progress_->last_metrics();
   if (!outcome)
     log_.Write(fmt::format("{}: {}\n", ErrorClassName(outcome.error().error_class), outcome.error().message));
-  if (const auto written = WriteResult(folder_, outcome, ResultSync::kContent); !written) {
+  if (const auto written = WriteResult(folder_, outcome, ResultSync::kNone); !written) {
     watch_->Condemn(FromError(written.error()));
     spdlog::error("{}", written.error().Message());
   }

@@ -14,6 +14,7 @@ namespace ratchet::worker {
 
 struct SupervisorOptions {
   SandboxMeans sandbox = SandboxMeans::kNone;
+  std::string data_dir;  // of the steps to come, to prepare their sandbox by; empty: that is left to when it is known
   // The code of a step that is no mere command: runs in a child, sandboxed already, writes result.json itself and gives
   // the exit code. Empty: this process runs commands only.
   std::function<int(const StepSpec&)> run_step;

@@ -132,6 +132,13 @@ TEST_F(Executor, TakesNoOtherProcessForTheSupervisor) {
   EXPECT_EQ(server_->Poll(step_).kind, Kind::kUnknown);
 }
 
+TEST_F(Executor, TrustsNoLastWordOfAnEarlierBoot) {
+  folder_.AddFile(folder_.path() + "/process.json", json{{"pid", 1}, {"start_time", 1}, {"boot_id", "another"}}.dump());
+  folder_.AddFile(folder_.path() + "/exit.json", json{{"exit_code", 0}}.dump());
+  step_ = {"5/train-1", folder_.path(), StepHost::kCommands};
+  EXPECT_EQ(server_->Poll(step_).kind, Kind::kUnknown) << "it may not have been synced";
+}
+
 TEST_F(Executor, GoesOnWhenAWorkerIsKilled) {
   Start("echo here > ready.fifo; while [ ! -e go ]; do :; done\n");
   ASSERT_EQ(folder_.AwaitLine(), "here");

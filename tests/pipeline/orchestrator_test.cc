@@ -111,6 +111,31 @@ TEST_F(OrchestratorTest, TriesALostStepAgain) {
   EXPECT_EQ(Read(id).FindStep("train")->attempts[0].state, registry::AttemptState::kLost);
 }
 
+TEST_F(OrchestratorTest, TakesATornResultOfAStepThatIsGoneForALostOne) {
+  executor_.script["train"] = FakeExecutor::Play::kHang;
+  std::int64_t id = Submit();
+  Ticks();
+  executor_.LoseAll();
+  std::ofstream(AttemptFolder(folder_, id, "train", 1) + "/result.json") << R"({"outcome":"succ)";
+  executor_.script.clear();
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+  ASSERT_EQ(Read(id).FindStep("train")->attempts.size(), 2u);
+  EXPECT_EQ(Read(id).FindStep("train")->attempts[0].state, registry::AttemptState::kLost);
+}
+
+TEST_F(OrchestratorTest, TakesAResultWithoutItsFilesForALostOneWhereTheStepIsGone) {
+  executor_.script["train"] = FakeExecutor::Play::kHang;
+  std::int64_t id = Submit();
+  Ticks();
+  executor_.LoseAll();
+  std::ofstream(AttemptFolder(folder_, id, "train", 1) + "/result.json") << R"({"outcome":"succeeded","bundle":"bundle"})";
+  executor_.script.clear();
+  Ticks();
+  EXPECT_EQ(Read(id).outcome, "promoted");
+  EXPECT_EQ(Read(id).FindStep("train")->attempts[0].state, registry::AttemptState::kLost);
+}
+
 TEST_F(OrchestratorTest, FailsTheRunAfterTheLastSignal) {
   executor_.script["train"] = FakeExecutor::Play::kExitWithoutResult;
   std::int64_t id = Submit();

@@ -19,10 +19,16 @@ using ::testing::StartsWith;
 
 bool Available(const std::string& means) { return means == "landlock" ? LandlockAbi() > 0 : MountNamespacesWork(); }
 
-class Sandbox : public ::testing::TestWithParam<const char*> {
+// How the worker keeps steps away: by which means, and whether it knew the data directory ahead (PrepareSandbox).
+struct Way {
+  std::string means;
+  bool ahead = false;
+};
+
+class Sandbox : public ::testing::TestWithParam<Way> {
  protected:
   void SetUp() override {
-    if (!Available(GetParam())) GTEST_SKIP() << "NOT TESTED: this machine does not give the sandbox by " << GetParam();
+    if (!Available(means())) GTEST_SKIP() << "NOT TESTED: this machine does not give the sandbox by " << means();
     train_ = folder_.AddPack("train", ToySchema(), ToyRows(20));
     holdout_ = folder_.AddPack("holdout", ToySchema(), ToyRows(20), false);
     other_run_ = folder_.AddFile("runs/4/train-1/result.json", "{}");
@@ -31,8 +37,15 @@ class Sandbox : public ::testing::TestWithParam<const char*> {
     folder_.step["inputs"]["train"] = {train_};
   }
 
+  const std::string& means() const { return GetParam().means; }
+  std::vector<std::string> Flags() const {
+    std::vector<std::string> flags{"--sandbox", means()};
+    if (GetParam().ahead) flags.insert(flags.end(), {"--data", folder_.data_dir()});
+    return flags;
+  }
+
   StepFolder folder_;
-  WorkerProcess worker_{{"--sandbox", GetParam()}};
+  WorkerProcess worker_{Flags()};
   std::string train_, holdout_, other_run_, outside_;
 };
 
@@ -48,7 +61,7 @@ TEST_P(Sandbox, KeepsACommandFromTheHoldout) {
   EXPECT_GE(report["attempts"].size(), 25u);
   for (const auto& [name, outcome] : report["attempts"].items()) {
     // A mount namespace shows a data directory that is empty but for what is allowed.
-    const bool listing = name.find("list") == 0 && std::string(GetParam()) == "mount";
+    const bool listing = name.find("list") == 0 && means() == "mount";
     if (!listing) {
       EXPECT_EQ(outcome, "refused") << name;
     }
@@ -59,7 +72,7 @@ TEST_P(Sandbox, KeepsACommandFromTheHoldout) {
   EXPECT_EQ(report["environment"].count("RATCHET_TRAIN"), 1u);
   EXPECT_LE(report["descriptors"].size(), 4u) << report["descriptors"];  // three streams and the listing itself
   EXPECT_TRUE(std::filesystem::exists(holdout_));
-  if (std::string(GetParam()) != "landlock") return;
+  if (means() != "landlock") return;
   EXPECT_EQ(report["outside"]["write outside"], "refused");
   if (LandlockAbi() >= 6) {
     EXPECT_EQ(report["outside"]["signal the worker"], "refused");
@@ -133,7 +146,7 @@ TEST_P(Sandbox, KeepsACommandFromForgingAResult) {
   }
   EXPECT_FALSE(folder_.Has("bundle/manifest.json"));
   EXPECT_FALSE(folder_.Has("bundle/model.pt"));
-  if (std::string(GetParam()) == "landlock" && LandlockAbi() >= 6) {
+  if (means() == "landlock" && LandlockAbi() >= 6) {
     EXPECT_TRUE(exited["signal"].is_null()) << "the command could signal its step";
   }
 }
@@ -153,7 +166,7 @@ TEST_P(Sandbox, KeepsACommandFromTheSharedMemoryOfOthers) {
   (void)folder_.Run(worker_);
   EXPECT_FALSE(std::filesystem::exists(name));
   EXPECT_THAT(folder_.Read("log"),
-              HasSubstr(std::string(GetParam()) == "mount" ? "No space left on device" : "Permission denied"));
+              HasSubstr(means() == "mount" ? "No space left on device" : "Permission denied"));
 }
 
 TEST_P(Sandbox, KeepsARecipeFromTheHoldout) {
@@ -253,8 +266,19 @@ TEST(SandboxMeansTested, AreThoseThatTheWorkerReports) {
   EXPECT_TRUE(found) << reported << " is used, and there are no tests of it";
 }
 
-INSTANTIATE_TEST_SUITE_P(Means, Sandbox, ::testing::Values("landlock", "mount"),
-                         [](const auto& info) { return std::string(info.param); });
+// The worker has a process waiting that knows what lies around the data directory: what has come since then counts, too.
+TEST_P(Sandbox, SeesWhatCameAfterItWasMadeReady) {
+  folder_.RunScript("true\n");
+  ASSERT_EQ(folder_.Run(worker_)["exit_code"], 0) << folder_.Read("log");
+  std::filesystem::remove_all(folder_.path());
+  std::filesystem::create_directories(folder_.path());
+  folder_.RunScript("cat " + folder_.AddFile(folder_.root() + "/late/tool.txt", "late") + "\n");
+  EXPECT_EQ(folder_.Run(worker_)["exit_code"], 0) << folder_.Read("log");
+  EXPECT_EQ(folder_.Read("log"), "late");
+}
+
+INSTANTIATE_TEST_SUITE_P(Means, Sandbox, ::testing::Values(Way{"landlock"}, Way{"landlock", true}, Way{"mount"}),
+                         [](const auto& info) { return (info.param.ahead ? "ahead_" : "") + info.param.means; });
 
 }  // namespace
 }  // namespace ratchet::worker::testing
