@@ -1,5 +1,7 @@
 #include "registry/holdout.h"
 
+#include <algorithm>
+
 namespace ratchet::registry {
 namespace {
 
@@ -43,6 +45,21 @@ Result<HoldoutEpoch> GetEpoch(Db& db, const std::string& dataset, const std::str
 std::vector<HoldoutEpoch> ListEpochs(Db& db, const std::string& dataset) {
   return ReadAll(db.Prepare(std::string(kSelect) + " WHERE e.dataset = ? GROUP BY e.model, e.epoch ORDER BY e.model, e.epoch DESC",
                             dataset));
+}
+
+std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::string& model, std::int64_t until_us, int most) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT epoch, look, alpha, budget, version, verdict, rows, at FROM holdout_looks"
+      " WHERE dataset = ? AND model = ? AND epoch IS NOT NULL AND at <= ? ORDER BY epoch DESC, look DESC LIMIT ?",
+      dataset, model, until_us, most);
+  std::vector<NotedLook> looks;
+  while (rows.executeStep())
+    looks.push_back({.look = {.epoch = rows.getColumn(0).getInt64(), .look = rows.getColumn(1).getInt64(),
+                              .alpha = rows.getColumn(2).getDouble(), .budget = rows.getColumn(3).getDouble()},
+                     .version = rows.getColumn(4).getInt64(), .verdict = rows.getColumn(5).getString(),
+                     .rows = rows.getColumn(6).getInt64(), .at = rows.getColumn(7).getInt64()});
+  std::ranges::reverse(looks);
+  return looks;
 }
 
 Status PutEpoch(Db& db, const HoldoutEpoch& epoch) {

@@ -293,6 +293,8 @@ export interface Slice {
   difference: number;
   interval: [number | null, number | null];
   p_adjusted: number;
+  /// The smallest loss that would probably have been seen in so few rows.
+  detectable_loss?: number | null;
 }
 
 export interface ReliabilityBin {
@@ -323,11 +325,17 @@ export interface Decision {
   opponent_version: number | null;
   difference: number;
   interval: [number | null, number | null];
+  interval_method?: string;
+  /// The gain is proven to be more than this, at level alpha; absent in older decisions.
+  lower_bound?: number | null;
   confidence: number;
   alpha: number;
   p_value: number;
   test: string;
+  promotes?: boolean;
+  rule?: 'better' | 'not_worse';
   rows: number;
+  units?: number;
   wins: number;
   losses: number;
   better_by: number;
@@ -335,6 +343,12 @@ export interface Decision {
   forced_by?: { release: number; actor: string; reason: string; created_at: number };
   rows_needed: number | null;
   margin?: number;
+  group_by?: string | null;
+  /// What it takes to make the decision again.
+  basis?: { seed?: number; [part: string]: unknown };
+  /// What the candidate cost to serve, and rows that stand in training and holdout alike.
+  serving?: Record<string, unknown>;
+  leakage?: Record<string, unknown>;
   slices?: Slice[];
   segments?: Slice[];
   /// Of classifications.
