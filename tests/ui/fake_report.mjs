@@ -63,7 +63,7 @@ function classReport(names) {
 }
 
 function looks(decided) {
-  const of = (epoch, count, rows) => Array.from({ length: count }, (_, index) => ({ epoch, look: index + 1, version: epoch * 3 + index - 2, verdict: index === 0 ? 'better' : 'inconclusive', level: (0.05 * 6) / (Math.PI ** 2 * (index + 1) ** 2), budget: 0.05,
+  const of = (epoch, count, rows) => Array.from({ length: count }, (_, index) => ({ epoch, look: index + 1, version: (epoch - 1) * 3 + index + 1 + (epoch > 1 ? 2 : 0), verdict: index === 0 ? 'better' : 'inconclusive', level: (0.05 * 6) / (Math.PI ** 2 * (index + 1) ** 2), budget: 0.05,
     rows, at: decided - (10 - epoch) * 86_400e6 + index * 3600e6 }));
   return [...of(1, 3, 1988), ...of(2, 4, 11_968)];
 }

@@ -34,7 +34,7 @@ async function read(report, options) {
   } };
   const page = await open(noted, pathToFileURL(file).href, options);
   page.asked = asked.filter((url) => !url.startsWith('data:'));
-  await page.getByRole('heading', { level: 1 }).waitFor();
+  await page.getByText('Decision report').waitFor();
   return page;
 }
 
@@ -62,7 +62,7 @@ describe('Report', () => {
     assert.equal(await slices.getByRole('listitem').count(), 8);
     await slices.getByText('too small to tell').waitFor();
     await page.getByRole('img', { name: /^Of α 0\.05, 0\.0433 is spent by 4 looks and 0\.00673 is left/ }).waitFor();
-    await page.getByRole('table', { name: 'Looks at the rows of epoch 2' }).getByRole('row', { name: '4 v7 inconclusive 0.0019' }).waitFor();
+    await page.getByRole('table', { name: 'Looks at the rows of epoch 2' }).getByRole('row', { name: '4 v9 inconclusive 0.0019' }).waitFor();
     assert.equal(await page.getByRole('table', { name: /^Epochs of the holdout/ }).getByRole('row').count(), 3);
     for (const whose of ['Candidate', 'live v8']) await page.getByRole('table', { name: new RegExp(`^${whose}: rows by true class`) }).waitFor();
     await page.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
@@ -128,6 +128,7 @@ describe('Report', () => {
     const page = await context.newPage();
     await page.goto(pathToFileURL(file).href);
     await page.getByText('Candidate 0.9127 against 0.8902 on 11,968 rows').waitFor();
+    await page.getByText('Here scripts are switched off.').waitFor();
     await context.close();
   });
 });

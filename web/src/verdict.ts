@@ -15,20 +15,20 @@ export function toneOf(decision: Decision): 'good' | 'bad' | 'open' {
 
 /// The verdict in one sentence, for who reads nothing else.
 export function headline(decision: Decision, candidate: string): string {
-  const other = opponent(decision.opponent_kind, decision.opponent_version);
+  const other = decision.opponent_kind ? `the ${opponent(decision.opponent_kind, decision.opponent_version)}` : 'what it was held against';
   const figures = decision.candidate === null || decision.candidate === undefined ? '' : `: ${words(decision.metric ?? 'score')} ${score(decision.candidate)} against ${score(decision.opponent)}`;
   const stays = decision.promotes === false ? ', but it is kept out' : '';
   switch (decision.verdict) {
     case 'better':
-      return `${candidate} is proven better than the ${other}${stays}${figures}.`;
+      return `${candidate} is proven better than ${other}${stays}${figures}.`;
     case 'not_worse':
-      return `${candidate} is proven not to be worse than the ${other}${stays}${figures}.`;
+      return `${candidate} is proven not to be worse than ${other}${stays}${figures}.`;
     case 'not_better':
-      return `${candidate} is not better than the ${other}${figures}.`;
+      return `${candidate} is not better than ${other}${figures}.`;
     case 'worse':
-      return `${candidate} is worse than the ${other} by more than is allowed${figures}.`;
+      return `${candidate} is worse than ${other} by more than is allowed${figures}.`;
     case 'inconclusive':
-      return `It is not proven that ${candidate} beats the ${other}${figures}.`;
+      return `It is not proven that ${candidate} beats ${other}${figures}.`;
     default:
       return `${candidate}: ${words(String(decision.verdict ?? 'no verdict'))}${figures}.`;
   }

@@ -5,4 +5,8 @@ import './paper.css';
 import { readReport } from './data';
 import Report from './Report.svelte';
 
-mount(Report, { target: document.getElementById('app')!, props: { report: readReport(document.getElementById('data')!.textContent ?? '') } });
+// Until here the page says in words what it can without a script.
+const app = document.getElementById('app')!;
+const report = readReport(document.getElementById('data')!.textContent ?? '');
+app.replaceChildren();
+mount(Report, { target: app, props: { report } });
