@@ -24,7 +24,7 @@ def look_at(*reports):
 
 
 def test_a_decision_is_kept_as_a_page_that_needs_no_server(ratchet, tmp_path):
-    ratchet.apply("churn", CHURN_SPEC + "test: {slices: [plan], min_rows: 30}\n")
+    ratchet.apply("churn", CHURN_SPEC)
     ratchet.push_csv("customers", churn_csv(1500))
     ratchet.run("churn", **{"train.params.epochs": 1})
     ratchet.run("churn")
