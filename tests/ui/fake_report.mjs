@@ -114,8 +114,20 @@ export function firstReport() {
 /// A refresh that may lose a little, and parts that other steps of the test add.
 export function refreshReport() {
   return usualReport({ verdict: 'not_worse', rule: 'not_worse', margin: 0.01, better_by: 0, difference: -0.0012, candidate: 0.889, interval: [-0.0061, 0.0036], lower_bound: -0.0079, wins: 301, losses: 315,
-    serving: { rows: 2000, latency: { p50_ms: 3.1, p99_ms: 9.7 }, memory_bytes: 183_500_800, bundle_bytes: 1_431_234, broken: false }, leakage: { equal_rows: 3, near_rows: 12, share: 0.0012 },
+    serving: { rows: 2000, rounds: 3, p50_latency_us: 310, p99_latency_us: 9650, load_us: 90_000, memory_bytes: 183_500_800, memory_growth_bytes: 41_000_000, bundle_bytes: 1_431_234, largest_difference: 1e-8, took_ms: 4100,
+      budgets: [{ name: 'p99_latency', unit: 'us', limit: 20_000, measured: 9650, holds: true }, { name: 'memory', unit: 'bytes', limit: 104_857_600, measured: 183_500_800, holds: false }] },
+    leakage: { rows: 12_001, training_rows: 42_017, dropped: 3, equal: { mode: 'auto', action: 'dropped', rows: 3, share: 0.00025, examples: [{ holdout: 'p-7', training: 'p-9' }] } },
     forced: true, forced_by: { release: 12, actor: 'loopback', reason: 'the holdout has <wrong> labels', created_at: kAt_us + 3600e6 } });
+}
+
+/// A live version that cannot be scored any more: nothing was compared, and no look was spent.
+export function unscorableReport() {
+  const report = usualReport({ verdict: 'live_unscorable', promotes: false, reason: 'The live version parcel-sorter@8 cannot be scored any more: it reads the column photo. Nothing was compared, and no look was spent.', candidate: null, opponent: null, difference: null,
+    interval: [null, null], lower_bound: null, alpha: null, p_value: null, test: 'none', rows: 0, units: 0, wins: 0, losses: 0, slices: [], segments: [],
+    live_unscorable: { reason: 'columns', message: 'it reads the column photo', ways_out: ['`ratchet promote parcel-sorter@9 --force --reason TEXT` lets the candidate in unjudged', 'data that the live version understands'] } });
+  delete report.decision.class_report;
+  delete report.decision.holdout;
+  return report;
 }
 
 /// Of before there were most parts.
@@ -124,7 +136,7 @@ export function oldReport() {
   return { ...report, decision: { verdict: 'better' }, version: { model: 'toys', version: 1 }, opponent: null, scores: null, looks: [] };
 }
 
-export const kKinds = { usual: usualReport, large: largeReport, map: () => largeReport(40, 14), regression: regressionReport, first: firstReport, refresh: refreshReport, old: oldReport };
+export const kKinds = { usual: usualReport, large: largeReport, map: () => largeReport(40, 14), regression: regressionReport, first: firstReport, refresh: refreshReport, unscorable: unscorableReport, old: oldReport };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   mkdirSync(process.argv[2], { recursive: true });

@@ -92,8 +92,18 @@ describe('Report', () => {
     const page = await read(kKinds.refresh());
     await page.getByText('v9 is proven not to be worse than the live v8').waitFor();
     await page.getByText('Allowed: a loss of less than 0.0100.').waitFor();
-    assert.match(await page.locator('section', { hasText: 'What it costs to serve' }).innerText(), /latency: p99\s+9\.7 ms[\s\S]*memory\s+175\.0 MiB/);
+    assert.match(await page.getByRole('region', { name: 'Serving' }).innerText(), /p99 latency\s+9\.65 ms\s+within 20 ms[\s\S]*peak memory\s+175\.0 MiB\s+over 100\.0 MiB/);
+    await page.getByRole('region', { name: 'Leakage' }).getByText('judged without them').waitFor();
     await page.getByText('Overridden by loopback in release 12', { exact: false }).getByText('the holdout has <wrong> labels').waitFor();
+    await finish(page);
+  });
+
+  test('Report, says of a live version that cannot be scored what to do', async () => {
+    const page = await read(kKinds.unscorable());
+    await page.getByText('v9 was compared with nothing: the live v8 cannot be scored any more.').waitFor();
+    await page.getByText('Way out: `ratchet promote parcel-sorter@9 --force').waitFor();
+    await page.getByText('no look at the sealed rows was spent').waitFor();
+    assert.equal(await page.getByRole('region', { name: 'Scores' }).count(), 0);
     await finish(page);
   });
 

@@ -18,7 +18,9 @@ export function headline(decision: Decision, candidate: string): string {
   const other = decision.opponent_kind ? `the ${opponent(decision.opponent_kind, decision.opponent_version)}` : 'what it was held against';
   const figures = decision.candidate === null || decision.candidate === undefined ? '' : `: ${words(decision.metric ?? 'score')} ${score(decision.candidate)} against ${score(decision.opponent)}`;
   const stays = decision.promotes === false ? ', but it is kept out' : '';
-  switch (decision.verdict) {
+  switch (decision.verdict as string) {
+    case 'live_unscorable':
+      return `${candidate} was compared with nothing: ${other} cannot be scored any more.`;
     case 'better':
       return `${candidate} is proven better than ${other}${stays}${figures}.`;
     case 'not_worse':

@@ -29,9 +29,15 @@ export interface Manifest {
   files?: Record<string, { sha256?: string; bytes?: number }>;
 }
 
+/// Of a decision that could not be taken: why the live version is no opponent any more, and what to do.
+export interface NoOpponent {
+  message?: string;
+  ways_out?: string[];
+}
+
 export interface Report {
   ratchet: string;
-  decision: Decision;
+  decision: Decision & { live_unscorable?: NoOpponent };
   version: Version & { manifest?: Manifest };
   /// The version that it was held against, where it was one.
   opponent: Version | null;
@@ -42,6 +48,6 @@ export interface Report {
 
 export function readReport(text: string): Report {
   const read = JSON.parse(text) as Partial<Report>;
-  const decision = { interval: [null, null], slices: [], segments: [], confidence: 0, alpha: 0, ...read.decision } as unknown as Decision;
+  const decision = { interval: [null, null], slices: [], segments: [], confidence: 0, alpha: 0, ...read.decision } as unknown as Report['decision'];
   return { ratchet: read.ratchet ?? '', decision, version: (read.version ?? {}) as Report['version'], opponent: read.opponent ?? null, scores: read.scores ?? null, looks: read.looks ?? [] };
 }
