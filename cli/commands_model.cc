@@ -84,8 +84,8 @@ std::string LookText(const Json& holdout) {
                      level("left"), level("next_level"));
 }
 
-// The gate's report in a few lines; `page` is where it is to be had as a whole.
-std::string DecisionText(const Console& console, const Json& decision, const std::string& page) {
+// The gate's report in a few lines.
+std::string DecisionText(const Console& console, const Json& decision) {
   auto difference = NumberField(decision, "difference");
   auto needed = IntField(decision, "rows_needed");
   std::string metric = TextField(decision, "metric");
@@ -100,8 +100,7 @@ std::string DecisionText(const Console& console, const Json& decision, const std
        {"Test", TestText(decision)},
        {"Rows", ShownCount(IntField(decision, "rows").value_or(0)) + " of the holdout"},
        {"Look", LookText(Field(decision, "holdout"))},
-       {"Rows needed", needed ? ShownCount(*needed) : ""},
-       {"Report", page}}, console);
+       {"Rows needed", needed ? ShownCount(*needed) : ""}}, console);
 }
 
 // The parts of the rows that the spec asks after, or that a search found.
@@ -149,11 +148,11 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
     if (decision.error().code == ErrorCode::kNotFound) return {};
     return std::unexpected(std::move(decision).error());
   }
-  context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) +
-                      DecisionText(context.console, *decision, client.Url().Text() + ReportPath(named)));
+  context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(context.console, *decision));
   PrintSlices(context.console, "SLICE", Field(*decision, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(*decision, "segments"));
   PrintClasses(context.console, Field(*decision, "class_report"));
+  context.console.OutLine("\nReport  " + client.Url().Text() + ReportPath(named));
   return {};
 }
 
@@ -214,7 +213,7 @@ Outcome Explain(Context& context, const ExplainOptions& options) {
     return same ? kExitDone : kExitFailed;
   }
   const Json& report = Field(explained, "report");
-  context.console.Out(DecisionText(context.console, report, client.Url().Text() + ReportPath(named)));
+  context.console.Out(DecisionText(context.console, report));
   PrintSlices(context.console, "SLICE", Field(report, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(report, "segments"));
   context.console.OutLine("");

@@ -47,6 +47,19 @@ std::vector<HoldoutEpoch> ListEpochs(Db& db, const std::string& dataset) {
                             dataset));
 }
 
+Status PutEpoch(Db& db, const HoldoutEpoch& epoch) {
+  const auto current = CurrentEpoch(db, epoch.dataset, epoch.model);
+  const bool same = current && current->number == epoch.number;
+  if (same && current->looks > 0)
+    return Fail(ErrorCode::kConflict, "change holdout epoch " + std::to_string(epoch.number) + " of", epoch.dataset,
+                "it has been looked at");
+  db.Exec("INSERT INTO holdout_epochs (dataset, model, epoch, after_push, until_push, rows, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+          " ON CONFLICT (dataset, model, epoch) DO UPDATE SET after_push = excluded.after_push,"
+          " until_push = excluded.until_push, rows = excluded.rows",
+          epoch.dataset, epoch.model, epoch.number, epoch.after_push, epoch.until_push, epoch.rows, epoch.opened_at);
+  return {};
+}
+
 std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::string& model, std::int64_t until_us, int most) {
   SQLite::Statement& rows = db.Prepare(
       "SELECT epoch, look, alpha, budget, version, verdict, rows, at FROM holdout_looks"
@@ -60,19 +73,6 @@ std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::
                      .rows = rows.getColumn(6).getInt64(), .at = rows.getColumn(7).getInt64()});
   std::ranges::reverse(looks);
   return looks;
-}
-
-Status PutEpoch(Db& db, const HoldoutEpoch& epoch) {
-  const auto current = CurrentEpoch(db, epoch.dataset, epoch.model);
-  const bool same = current && current->number == epoch.number;
-  if (same && current->looks > 0)
-    return Fail(ErrorCode::kConflict, "change holdout epoch " + std::to_string(epoch.number) + " of", epoch.dataset,
-                "it has been looked at");
-  db.Exec("INSERT INTO holdout_epochs (dataset, model, epoch, after_push, until_push, rows, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-          " ON CONFLICT (dataset, model, epoch) DO UPDATE SET after_push = excluded.after_push,"
-          " until_push = excluded.until_push, rows = excluded.rows",
-          epoch.dataset, epoch.model, epoch.number, epoch.after_push, epoch.until_push, epoch.rows, epoch.opened_at);
-  return {};
 }
 
 }  // namespace ratchet::registry
