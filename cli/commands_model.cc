@@ -1,12 +1,9 @@
-#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <set>
 
 #include "base/names.h"
+#include "cli/download.h"
 #include "cli/help.h"
 #include "cli/human.h"
 #include "cli/live_metric.h"
@@ -15,12 +12,11 @@
 namespace ratchet::cli {
 namespace {
 
-constexpr int kBundlePatienceS = 60;
-
 std::string ModelPath(const std::string& name) { return "/api/v1/models/" + name; }
 std::string VersionPath(const VersionedName& named) {
   return fmt::format("/api/v1/models/{}/versions/{}", named.name, named.version);
 }
+std::string ReportPath(const VersionedName& named) { return VersionPath(named) + "/decision/report"; }
 
 Outcome List(Context& context) {
   RATCHET_ASSIGN(Client client, context.Connect());
@@ -156,6 +152,7 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
   PrintSlices(context.console, "SLICE", Field(*decision, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(*decision, "segments"));
   PrintClasses(context.console, Field(*decision, "class_report"));
+  context.console.OutLine("\nReport  " + client.Url().Text() + ReportPath(named));
   return {};
 }
 
@@ -187,11 +184,28 @@ Outcome ShowVersion(Context& context, Client& client, const VersionedName& named
   return kExitDone;
 }
 
+struct ExplainOptions {
+  std::string word;
+  std::string html;  // where the report goes as a page; empty = nowhere
+};
+
+// The page first: it can be had of decisions, too, that are too old to be made again. Empty: there is nothing more to print.
+Result<std::string> FetchExplanation(Context& context, Client& client, const VersionedName& named, const std::string& html) {
+  if (!html.empty())
+    RATCHET_TRY(DownloadTo(context, client, ReportPath(named), html, fmt::format("decision report of {}@{}", named.name, named.version)));
+  if (html == "-") return std::string();
+  auto body = client.Get(VersionPath(named) + "/decision/explain");
+  if (body || html.empty() || body.error().code != ErrorCode::kNotFound) return body;
+  context.console.NoteLine(body.error().Message());
+  return std::string();
+}
+
 // Exit status 1 where the report cannot be had again as it stands.
-Outcome Explain(Context& context, const std::string& word) {
-  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kRequired));
+Outcome Explain(Context& context, const ExplainOptions& options) {
+  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", options.word, VersionIs::kRequired));
   RATCHET_ASSIGN(Client client, context.Connect());
-  RATCHET_ASSIGN(std::string body, client.Get(VersionPath(named) + "/decision/explain"));
+  RATCHET_ASSIGN(std::string body, FetchExplanation(context, client, named, options.html));
+  if (body.empty()) return kExitDone;
   RATCHET_ASSIGN(Json explained, DecodeAnswer(body));
   const bool same = FlagField(explained, "same");
   if (context.Json()) {
@@ -350,68 +364,30 @@ Outcome Diff(Context& context, const std::string& first, const std::string& seco
   return kExitDone;
 }
 
-// Writes a download beside its target and moves it there once it is whole.
-class TargetFile {
- public:
-  explicit TargetFile(std::string path) : path_(std::move(path)), part_(path_ + ".part") {}
-  ~TargetFile() {
-    if (fd_ >= 0) close(fd_);
-    if (!kept_ && opened_) unlink(part_.c_str());
-  }
-  Status Open() {
-    fd_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    opened_ = fd_ >= 0;
-    return opened_ ? Status() : FailErrno("write", part_, errno);
-  }
-  Status Write(std::string_view piece) {
-    while (!piece.empty()) {
-      ssize_t written = write(fd_, piece.data(), piece.size());
-      if (written < 0) return FailErrno("write", part_, errno);
-      piece.remove_prefix(static_cast<size_t>(written));
-    }
-    return {};
-  }
-  Status Keep() {
-    if (fsync(fd_) != 0 || rename(part_.c_str(), path_.c_str()) != 0) return FailErrno("write", path_, errno);
-    kept_ = true;
-    return {};
-  }
-
- private:
-  const std::string path_;
-  const std::string part_;
-  int fd_ = -1;
-  bool opened_ = false;
-  bool kept_ = false;
-};
-
 Outcome Export(Context& context, const std::string& word, const std::string& path) {
   RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kRequired));
   RATCHET_ASSIGN(Client client, context.Connect());
-  std::string from = VersionPath(named) + "/bundle";
-  if (path == "-") {
-    RATCHET_TRY(client.Download(
-        from, [&](std::string_view piece) { return context.console.Out(piece); }, kBundlePatienceS));
-    return kExitDone;
-  }
-  TargetFile file(path);
-  RATCHET_TRY(file.Open());
-  size_t size_bytes = 0;
-  Status written;
-  RATCHET_TRY(client.Download(
-      from,
-      [&](std::string_view piece) {
-        size_bytes += piece.size();
-        written = file.Write(piece);
-        return written.has_value();
-      },
-      kBundlePatienceS));
-  RATCHET_TRY(written);
-  RATCHET_TRY(file.Keep());
-  if (!context.console.Quiet())
-    context.console.NoteLine(fmt::format("{}: bundle of {}@{}, {}", path, named.name, named.version,
-                                         ShownSize(static_cast<double>(size_bytes))));
+  RATCHET_TRY(DownloadTo(context, client, VersionPath(named) + "/bundle", path, fmt::format("bundle of {}@{}", named.name, named.version)));
   return kExitDone;
+}
+
+void AddExplain(CLI::App& group, Context& context) {
+  auto explained = std::make_shared<ExplainOptions>();
+  CLI::App* explain = AddCommand(
+      group, context,
+      {.name = "explain",
+       .summary = "show a decision, and make it again from the scores that were kept",
+       .details = "Each decision keeps the scores of every row, its seeds and its rule, so that it can be computed again\n"
+                  "years later without the models. What comes out is compared with the report member by member.\n"
+                  "With --html the report is also written as one page that opens without a server, to print or to keep.",
+       .examples = "ratchet model explain parcel-sorter@2\n"
+                   "ratchet model explain parcel-sorter@2 --html parcel-sorter-2.html",
+       .exit_status = "  0                       the report is the same, bit for bit\n"
+                      "  1                       it is not, or there is none\n"},
+      [&context, explained] { return Explain(context, *explained); });
+  AddArgument(explain, context, "NAME@V", explained->word, "The version", Completes::kModelVersion);
+  context.completions[explain->add_option("--html", explained->html, "Write the report as a page, or - for standard output and nothing else")
+                          ->type_name("FILE")] = Completes::kFile;
 }
 
 }  // namespace
@@ -436,18 +412,7 @@ void AddModelCommands(CLI::App& root, Context& context) {
                  [&context, shown] { return Show(context, *shown); });
   AddArgument(show, context, "NAME[@V]", *shown, "The model, or one version", Completes::kModel);
 
-  auto explained = std::make_shared<std::string>();
-  CLI::App* explain = AddCommand(
-      *group, context,
-      {.name = "explain",
-       .summary = "show a decision, and make it again from the scores that were kept",
-       .details = "Each decision keeps the scores of every row, its seeds and its rule, so that it can be computed again\n"
-                  "years later without the models. What comes out is compared with the report member by member.",
-       .examples = "ratchet model explain parcel-sorter@2",
-       .exit_status = "  0                       the report is the same, bit for bit\n"
-                      "  1                       it is not, or there is none\n"},
-      [&context, explained] { return Explain(context, *explained); });
-  AddArgument(explain, context, "NAME@V", *explained, "The version", Completes::kModelVersion);
+  AddExplain(*group, context);
 
   auto name = std::make_shared<std::string>();
   CLI::App* versions = AddCommand(*group, context,

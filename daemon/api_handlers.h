@@ -35,6 +35,7 @@ Result<Response> GetModel(Api& api, const Request& request);
 Result<Response> ListVersions(Api& api, const Request& request);
 Result<Response> GetVersion(Api& api, const Request& request);
 Result<Response> GetDecision(Api& api, const Request& request);
+Result<Response> GetDecisionReport(Api& api, const Request& request);
 Result<Response> ExplainDecision(Api& api, const Request& request);
 Result<Response> GetBundle(Api& api, const Request& request);
 Result<Response> GetBlob(Api& api, const Request& request);

@@ -4,6 +4,7 @@
 #include "base/names.h"
 #include "daemon/api_handlers.h"
 #include "daemon/bundle_tar.h"
+#include "daemon/decisions.h"
 #include "daemon/file_response.h"
 #include "daemon/shapes.h"
 #include "pipeline/judge.h"
@@ -12,20 +13,25 @@
 namespace ratchet::daemon {
 namespace {
 
-Result<registry::Version> AskedVersion(Api& api, const Request& request) {
-  RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
-  RATCHET_ASSIGN(const std::int64_t version, NumberParam(request, "version", "version"));
-  return api.store.Read([&](Db& db) { return registry::GetVersion(db, model, version); });
-}
-
 std::string ModelFileOf(const Json& manifest) {
   const auto pointer = Json::json_pointer("/files/model.pt/sha256");
   const Json digest = manifest.value(pointer, Json());
   return digest.is_string() ? digest.get<std::string>() : "";
 }
 
-// The gate's report as it was written, but for what came of it: a release by force went past it.
-Result<Response> DecisionResponse(Api& api, const registry::Version& version) {
+}  // namespace
+
+Result<registry::Version> AskedVersion(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const std::int64_t version, NumberParam(request, "version", "version"));
+  return api.store.Read([&](Db& db) { return registry::GetVersion(db, model, version); });
+}
+
+Result<Json> DecisionOf(Api& api, const registry::Version& version) {
+  if (!version.decision)
+    return Fail(ErrorCode::kNotFound, "find the decision on", version.model + "@" + std::to_string(version.version),
+                "the gate has not judged it yet",
+                "Follow its run with `ratchet run show " + std::to_string(version.run) + "`");
   Json report = *version.decision;
   RATCHET_ASSIGN(const auto release, api.store.Read([&](Db& db) -> Result<std::optional<registry::Release>> {
     return registry::ForcedRelease(db, version.model, version.version);
@@ -37,10 +43,8 @@ Result<Response> DecisionResponse(Api& api, const registry::Version& version) {
                            {"reason", release->reason},
                            {"created_at", release->created_at}};
   }
-  return JsonResponse(report);
+  return report;
 }
-
-}  // namespace
 
 Result<Response> ListModels(Api& api, const Request& request) {
   RATCHET_ASSIGN(const PageQuery query, ReadPageQuery(request));
@@ -76,10 +80,8 @@ Result<Response> GetVersion(Api& api, const Request& request) {
 
 Result<Response> GetDecision(Api& api, const Request& request) {
   RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
-  if (version.decision) return DecisionResponse(api, version);
-  return Fail(ErrorCode::kNotFound, "find the decision on", version.model + "@" + std::to_string(version.version),
-              "the gate has not judged it yet",
-              "Follow its run with `ratchet run show " + std::to_string(version.run) + "`");
+  RATCHET_ASSIGN(const Json decision, DecisionOf(api, version));
+  return JsonResponse(decision);
 }
 
 Result<Response> ExplainDecision(Api& api, const Request& request) {

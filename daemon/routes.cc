@@ -64,6 +64,8 @@ constexpr ApiRoute kRoutes[] = {
      GetDecision},
     {{"GET", "/api/v1/models/{model}/versions/{version}/decision/explain", "explainDecision", kViewer, kPlain, kNone, ""},
      ExplainDecision},
+    {{"GET", "/api/v1/models/{model}/versions/{version}/decision/report", "getDecisionReport", kViewer, kPlain, kNone, ""},
+     GetDecisionReport},
     {{"GET", "/api/v1/models/{model}/versions/{version}/bundle", "getBundle", kViewer, kPlain, kNone, ""}, GetBundle},
     {{"POST", "/api/v1/models/{model}/promote", "promoteModel", kOperator, kPlain, kSmall, kJson}, PromoteModel},
     {{"POST", "/api/v1/models/{model}/rollback", "rollbackModel", kOperator, kPlain, kSmall, kJson}, RollbackModel},

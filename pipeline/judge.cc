@@ -73,6 +73,7 @@ Json MakeReport(const gate::Decision& decision, const Json& tested, bool higher_
           {"opponent_version", opponent_version ? Json(*opponent_version) : Json()},
           {"difference", decision.difference},
           {"interval", {NumberOrNull(decision.interval_low), NumberOrNull(decision.interval_high)}},
+          {"lower_bound", NumberOrNull(decision.lower_bound)},
           {"confidence", decision.confidence}, {"alpha", decision.alpha}, {"p_value", decision.p_value},
           {"test", decision.test}, {"rows", decision.rows}, {"wins", decision.wins}, {"losses", decision.losses},
           {"rule", decision.rule == gate::RuleKind::kNotWorse ? "not_worse" : "better"}, {"better_by", decision.better_by},

@@ -1,5 +1,7 @@
 #include "registry/holdout.h"
 
+#include <algorithm>
+
 namespace ratchet::registry {
 namespace {
 
@@ -56,6 +58,21 @@ Status PutEpoch(Db& db, const HoldoutEpoch& epoch) {
           " until_push = excluded.until_push, rows = excluded.rows",
           epoch.dataset, epoch.model, epoch.number, epoch.after_push, epoch.until_push, epoch.rows, epoch.opened_at);
   return {};
+}
+
+std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::string& model, std::int64_t until_us, int most) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT epoch, look, alpha, budget, version, verdict, rows, at FROM holdout_looks"
+      " WHERE dataset = ? AND model = ? AND epoch IS NOT NULL AND at <= ? ORDER BY epoch DESC, look DESC LIMIT ?",
+      dataset, model, until_us, most);
+  std::vector<NotedLook> looks;
+  while (rows.executeStep())
+    looks.push_back({.look = {.epoch = rows.getColumn(0).getInt64(), .look = rows.getColumn(1).getInt64(),
+                              .alpha = rows.getColumn(2).getDouble(), .budget = rows.getColumn(3).getDouble()},
+                     .version = rows.getColumn(4).getInt64(), .verdict = rows.getColumn(5).getString(),
+                     .rows = rows.getColumn(6).getInt64(), .at = rows.getColumn(7).getInt64()});
+  std::ranges::reverse(looks);
+  return looks;
 }
 
 }  // namespace ratchet::registry

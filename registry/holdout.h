@@ -31,10 +31,22 @@ struct HoldoutLook {
   double budget = 0;                 // what all looks may cost together
 };
 
+// A decision as the ledger has it.
+struct NotedLook {
+  HoldoutLook look;
+  std::int64_t version = 0;  // of the model: the candidate
+  std::string verdict;
+  std::int64_t rows = 0;  // that it was judged on
+  std::int64_t at = 0;
+};
+
 // The newest epoch of the model on the dataset; nothing before its first test.
 std::optional<HoldoutEpoch> CurrentEpoch(Db& db, const std::string& dataset, const std::string& model);
 Result<HoldoutEpoch> GetEpoch(Db& db, const std::string& dataset, const std::string& model, std::int64_t number);  // kNotFound
 std::vector<HoldoutEpoch> ListEpochs(Db& db, const std::string& dataset);  // by model, newest first
+// The decisions on the model's candidates taken by `until_us`, oldest first; of more than `most`, the latest. Without those of
+// before there was a ledger.
+std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::string& model, std::int64_t until_us, int most);
 
 // Opens the epoch, or gives the newest one, on which nobody has looked, other rows. kConflict: it has been looked at.
 Status PutEpoch(Db& db, const HoldoutEpoch& epoch);

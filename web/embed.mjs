@@ -1,4 +1,5 @@
-// node embed.mjs DIST OUT: writes OUT/assets.S, which takes in every file of DIST, and OUT/assets.cc, the table of them.
+// node embed.mjs DIST REPORT OUT: writes OUT/assets.S, which takes in every file of DIST and of REPORT, and OUT/assets.cc, the
+// table of those of DIST and the template of the decision report.
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -20,11 +21,11 @@ function filesBelow(folder, prefix = '') {
   });
 }
 
-function described(dist, name, index) {
+function described(dist, name, symbol) {
   const type = kTypes[path.extname(name)];
   if (!type) throw new Error(`${name}: no content type is known for this kind of file; add it to embed.mjs`);
   const bytes = readFileSync(path.join(dist, name));
-  return { name, type, file: path.resolve(dist, name), symbol: `ratchet_web_asset_${index}`, size: bytes.length,
+  return { name, type, file: path.resolve(dist, name), symbol, size: bytes.length,
     etag: createHash('sha256').update(bytes).digest('hex').slice(0, 32) };
 }
 
@@ -40,8 +41,8 @@ ${asset.symbol}:
   return `.section .rodata\n${parts.join('')}.section .note.GNU-stack,"",%progbits\n`;
 }
 
-function table(assets) {
-  const symbols = assets.map((asset) => `extern const char ${asset.symbol}[];`).join('\n');
+function table(assets, [page, policy]) {
+  const symbols = [...assets, page, policy].map((asset) => `extern const char ${asset.symbol}[];`).join('\n');
   const rows = assets.map((asset) => `    {${JSON.stringify(asset.name)}, ${JSON.stringify(asset.type)}, ${JSON.stringify(`"${asset.etag}"`)}, {${asset.symbol}, ${asset.size}}},`);
   return `#include "web/embedded.h"
 
@@ -58,13 +59,18 @@ ${rows.join('\n')}
 
 std::span<const Asset> Assets() { return kAssets; }
 
+ReportTemplate DecisionReport() {
+  return {.html = {${page.symbol}, ${page.size}}, .policy = {${policy.symbol}, ${policy.size}}};
+}
+
 }  // namespace ratchet::web
 `;
 }
 
-const [dist, out] = process.argv.slice(2);
-const assets = filesBelow(dist).sort().map((name, index) => described(dist, name, index));
+const [dist, report, out] = process.argv.slice(2);
+const assets = filesBelow(dist).sort().map((name, index) => described(dist, name, `ratchet_web_asset_${index}`));
 if (!assets.some((asset) => asset.name === 'index.html')) throw new Error(`${dist} holds no index.html: was the page built?`);
+const template = ['report.html', 'policy.txt'].map((name, index) => described(report, name, `ratchet_web_report_${index}`));
 mkdirSync(out, { recursive: true });
-writeFileSync(path.join(out, 'assets.S'), assembly(assets));
-writeFileSync(path.join(out, 'assets.cc'), table(assets));
+writeFileSync(path.join(out, 'assets.S'), assembly([...assets, ...template]));
+writeFileSync(path.join(out, 'assets.cc'), table(assets, template));

@@ -17,4 +17,11 @@ struct Asset {
 // in their names and may be cached for ever; "index.html" is to be asked for anew each time.
 std::span<const Asset> Assets();
 
+// The page that shows one decision, as one file with all that it needs in it, before daemon/report_page.h has filled it in.
+struct ReportTemplate {
+  std::string_view html;    // empty when built with RATCHET_WITH_WEB=OFF
+  std::string_view policy;  // the Content-Security-Policy that it carries
+};
+ReportTemplate DecisionReport();
+
 }  // namespace ratchet::web

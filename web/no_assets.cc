@@ -4,4 +4,6 @@ namespace ratchet::web {
 
 std::span<const Asset> Assets() { return {}; }
 
+ReportTemplate DecisionReport() { return {}; }
+
 }  // namespace ratchet::web

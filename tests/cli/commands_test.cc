@@ -407,6 +407,39 @@ TEST(ModelExport, WritesTheWholeBundleOrNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder / "n.tar.part"));
 }
 
+TEST(ModelShow, TellsWhereTheDecisionIsOnOnePage) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/1", R"({"model":"m","version":1,"metric":"accuracy","score":0.5})");
+  server.On("GET /api/v1/models/m/versions/1/decision", DecisionJson("Well.", "0.01"));
+  EXPECT_THAT(Ratchet(server.Url(), {"model", "show", "m@1"}).out,
+              testing::ContainsRegex("\nReport +" + server.Url() + "/api/v1/models/m/versions/1/decision/report\n"));
+}
+
+TEST(ModelExplain, WritesThePageBesideWhatItPrints) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/1/decision/report", "<!doctype html>page", 200, "text/html; charset=utf-8");
+  server.On("GET /api/v1/models/m/versions/1/decision/explain",
+            R"({"report":)" + DecisionJson("Well.", "0.01") + R"(,"same":true,"differences":[],"scores":"abc"})");
+  TemporaryFolder folder;
+  const auto run = Ratchet(server.Url(), {"model", "explain", "m@1", "--html", folder / "m.html"});
+  EXPECT_EQ(run.code, 0);
+  EXPECT_EQ(ReadWhole(folder / "m.html"), "<!doctype html>page");
+  EXPECT_THAT(run.out, HasSubstr("the same, bit for bit"));
+  EXPECT_THAT(run.err, HasSubstr("m.html: decision report of m@1, 19 B"));
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "explain", "m@1", "--html", "-"}).out, "<!doctype html>page");
+}
+
+TEST(ModelExplain, WritesThePageOfADecisionThatIsTooOldToBeMadeAgain) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/1/decision/report", "<!doctype html>page", 200, "text/html; charset=utf-8");
+  TemporaryFolder folder;
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "explain", "m@1", "--html", folder / "m.html"}).code, 0);
+  EXPECT_EQ(ReadWhole(folder / "m.html"), "<!doctype html>page");
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "explain", "m@1"}).code, 1);
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "explain", "m@2", "--html", folder / "n.html"}).code, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "n.html"));
+}
+
 TEST(DatasetPreview, ShowsBlobsBySize) {
   FakeServer server;
   server.On("GET /api/v1/datasets/p", R"({"name":"p","latest_version":3,"schema":[{"name":"id","type":"text"},

@@ -1,7 +1,7 @@
 // Every page of the UI against made-up answers: what it shows, on a desk and on a phone, in light and in dark.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { assertFits, finish, launch, open } from './browser.mjs';
+import { assertFits, finish, launch, lowContrast, open } from './browser.mjs';
 import { FakeApi } from './fake_api.mjs';
 
 const kPages = ['#/', '#/models/parcel-sorter', '#/models/parcel-sorter/versions/8', '#/models/demand-forecast', '#/runs', '#/runs/11', '#/runs/10', '#/runs/9?step=gate', '#/runs/100', '#/runs/101',
@@ -21,42 +21,6 @@ after(async () => {
 async function settled(page) {
   await page.locator('h1').waitFor();
   await page.waitForFunction(() => document.querySelectorAll('[role="status"] .line').length === 0);
-}
-
-/// The contrast of text and what lies behind it, by WCAG's formula, for every visible piece of text; returns those below AA.
-function lowContrast() {
-  const kLeast = 4.5;
-  const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgba = (colour) => {
-    context.clearRect(0, 0, 1, 1);
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = context.getImageData(0, 0, 1, 1).data;
-    return [r, g, b, a / 255];
-  };
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = rgba(getComputedStyle(at).backgroundColor);
-      if (colour[3] > 0.99) return colour;
-    }
-    return [255, 255, 255, 1];
-  };
-  const bad = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !element.checkVisibility({ opacityProperty: true }) || element.closest('script, noscript, :disabled, svg a, .hidden-label')) continue;
-    const style = getComputedStyle(element);
-    const a = light(rgba(element.closest('svg') ? style.fill : style.color));
-    const b = light(behind(element));
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < kLeast) bad.push(`${contrast.toFixed(2)} ${walker.currentNode.data.trim().slice(0, 40)}`);
-  }
-  return bad;
 }
 
 describe('Pages', () => {
@@ -141,6 +105,15 @@ describe('Model page', () => {
     await page.getByRole('group', { name: /by version/ }).waitFor();
     await finish(page);
     await odd.close();
+  });
+});
+
+describe('Model page, to a decision report', () => {
+  test('Model, leads to the report of the version that is shown', async () => {
+    const page = await open(browser, `${api.url}#/models/parcel-sorter/versions/6`);
+    const report = page.getByRole('link', { name: 'report', exact: true });
+    assert.equal(await report.getAttribute('href'), 'api/v1/models/parcel-sorter/versions/6/decision/report');
+    await finish(page);
   });
 });
 
@@ -265,7 +238,10 @@ describe('Data and pipelines', () => {
   test('Dataset, tells what looking at the holdout has cost', async () => {
     const page = await open(browser, `${api.url}#/datasets/parcels`);
     const ledger = page.getByRole('table', { name: /α ledger/ });
-    await ledger.getByRole('row', { name: /parcel-sorter, 2 9,950 2 0\.00338/ }).waitFor();
+    await ledger.getByRole('row', { name: /parcel-sorter, 2 9,950 2 0\.012 of α 0\.05 is left 0\.00338/ }).waitFor();
+    assert.equal(await ledger.getByRole('row').count(), 3, 'epochs before are folded');
+    await ledger.getByRole('button', { name: /1 earlier epoch with 1 look$/ }).click();
+    await ledger.getByRole('row', { name: /epoch 1 1,988 1 .* 0\.0076/ }).waitFor();
     await finish(page);
   });
 

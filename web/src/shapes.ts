@@ -220,6 +220,25 @@ export interface Dataset {
   updated_at: number;
   /// Of one dataset only, not in lists.
   holdout_epochs?: HoldoutEpoch[];
+  /// Sealed rows that a rotation would retire into training.
+  spent_rows?: number;
+}
+
+export interface LeakedRows {
+  mode: string;
+  action: 'none' | 'told' | 'dropped' | 'refused';
+  rows: number;
+  share: number;
+  examples: { holdout: string; training: string }[];
+}
+
+/// Sealed rows that stand in training as well.
+export interface Leakage {
+  rows: number;
+  training_rows: number;
+  dropped: number;
+  equal: LeakedRows;
+  near?: LeakedRows & { by: string; compared: number };
 }
 
 export interface HoldoutEpoch {
@@ -293,6 +312,8 @@ export interface Slice {
   difference: number;
   interval: [number | null, number | null];
   p_adjusted: number;
+  /// The smallest loss that would probably have been seen in so few rows.
+  detectable_loss?: number | null;
 }
 
 export interface ReliabilityBin {
@@ -312,6 +333,29 @@ export interface SideReport {
   reliability: ReliabilityBin[];
 }
 
+export interface Budget {
+  name: 'p50_latency' | 'p99_latency' | 'bundle_size' | 'memory';
+  unit: 'us' | 'bytes';
+  limit: number;
+  measured: number | null;
+  holds: boolean;
+}
+
+/// The candidate as it served in its test. Figures are null where nothing was measured.
+export interface Serving {
+  budgets: Budget[];
+  rows: number | null;
+  rounds: number | null;
+  p50_latency_us: number | null;
+  p99_latency_us: number | null;
+  load_us: number | null;
+  memory_bytes: number | null;
+  memory_growth_bytes: number | null;
+  bundle_bytes: number | null;
+  largest_difference: number | null;
+  took_ms: number | null;
+}
+
 export interface Decision {
   verdict: Verdict;
   reason: string;
@@ -323,11 +367,20 @@ export interface Decision {
   opponent_version: number | null;
   difference: number;
   interval: [number | null, number | null];
+  interval_method?: string;
+  group_by?: string | null;
+  /// What it takes to make the decision again.
+  basis?: { seed?: number; [part: string]: unknown };
+  /// The gain is proven to be more than this, at level alpha; absent in older decisions.
+  lower_bound?: number | null;
   confidence: number;
   alpha: number;
   p_value: number;
   test: string;
+  promotes?: boolean;
+  rule?: 'better' | 'not_worse';
   rows: number;
+  units?: number;
   wins: number;
   losses: number;
   better_by: number;
@@ -337,10 +390,13 @@ export interface Decision {
   margin?: number;
   slices?: Slice[];
   segments?: Slice[];
+  /// Absent in decisions of before it was measured.
+  serving?: Serving;
   /// Of classifications.
   class_report?: { classes: string[]; candidate: SideReport; opponent: SideReport };
   /// Absent in decisions of before the ledger.
   holdout?: { epoch: number; look: number; level: number; spent: number; left: number; next_level: number; rows: number };
+  leakage?: Leakage;
   decided_at: number;
 }
 
