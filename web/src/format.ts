@@ -49,6 +49,13 @@ export function duration(ms: number): string {
   return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, '0')} min`;
 }
 
+/// A latency: microseconds below a millisecond, else milliseconds with as many digits as say something.
+export function latency(us: number | null | undefined): string {
+  if (us === null || us === undefined) return '–';
+  if (us < 1000) return `${us} µs`;
+  return us < 1_000_000 ? `${Number((us / 1000).toPrecision(3))} ms` : duration(us / 1000);
+}
+
 export function ago(at_us: number, now_ms: number): string {
   const s = (now_ms - at_us / 1000) / 1000;
   if (s < -5) return `in ${roughly(-s)}`;

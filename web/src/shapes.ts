@@ -312,6 +312,29 @@ export interface SideReport {
   reliability: ReliabilityBin[];
 }
 
+export interface Budget {
+  name: 'p50_latency' | 'p99_latency' | 'bundle_size' | 'memory';
+  unit: 'us' | 'bytes';
+  limit: number;
+  measured: number | null;
+  holds: boolean;
+}
+
+/// The candidate as it served in its test. Figures are null where nothing was measured.
+export interface Serving {
+  budgets: Budget[];
+  rows: number | null;
+  rounds: number | null;
+  p50_latency_us: number | null;
+  p99_latency_us: number | null;
+  load_us: number | null;
+  memory_bytes: number | null;
+  memory_growth_bytes: number | null;
+  bundle_bytes: number | null;
+  largest_difference: number | null;
+  took_ms: number | null;
+}
+
 export interface Decision {
   verdict: Verdict;
   reason: string;
@@ -337,6 +360,8 @@ export interface Decision {
   margin?: number;
   slices?: Slice[];
   segments?: Slice[];
+  /// Absent in decisions of before it was measured.
+  serving?: Serving;
   /// Of classifications.
   class_report?: { classes: string[]; candidate: SideReport; opponent: SideReport };
   /// Absent in decisions of before the ledger.
