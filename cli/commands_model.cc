@@ -7,6 +7,7 @@
 #include "cli/help.h"
 #include "cli/human.h"
 #include "cli/live_metric.h"
+#include "cli/serving_figures.h"
 #include "cli/table.h"
 
 namespace ratchet::cli {
@@ -149,6 +150,7 @@ Status PrintDecision(Context& context, Client& client, const VersionedName& name
     return std::unexpected(std::move(decision).error());
   }
   context.console.Out(fmt::format("\nDecision on {}@{}\n", named.name, named.version) + DecisionText(context.console, *decision));
+  context.console.Out(ServingTable(context.console, Field(*decision, "serving")));
   PrintSlices(context.console, "SLICE", Field(*decision, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(*decision, "segments"));
   PrintClasses(context.console, Field(*decision, "class_report"));
@@ -214,6 +216,7 @@ Outcome Explain(Context& context, const ExplainOptions& options) {
   }
   const Json& report = Field(explained, "report");
   context.console.Out(DecisionText(context.console, report));
+  context.console.Out(ServingTable(context.console, Field(report, "serving")));
   PrintSlices(context.console, "SLICE", Field(report, "slices"));
   PrintSlices(context.console, "WORST SEGMENT", Field(report, "segments"));
   context.console.OutLine("");

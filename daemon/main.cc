@@ -65,6 +65,7 @@ class Daemon {
         *store_, *blobs_, files_, *worker_, replicas_, clock_,
         pipeline::OrchestratorOptions{.data_dir = data_, .max_active_runs = settings_.max_runs, .cpus = StepCpus(settings_.cpus),
                                                         .sandbox_required = !settings_.allow_unsandboxed,
+                                                        .serve_program = std::filesystem::absolute(settings_.serve_program),
                                                         .needs_replica = !settings_.no_serve});
     orchestrator_->WatchLiveMetrics(*feedback_);
     loop_.emplace(*orchestrator_, *worker_, clock_);

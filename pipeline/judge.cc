@@ -5,6 +5,7 @@
 #include "gate/alpha_ledger.h"
 #include "gate/auto_slices.h"
 #include "gate/slices.h"
+#include "pipeline/soundness.h"
 #include "pipeline/tested_rows.h"
 
 namespace ratchet::pipeline {
@@ -99,6 +100,7 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   RATCHET_ASSIGN(const gate::SliceReport slices, JudgeSlicesOf(scores, rows, comparison, sampling, at));
   RATCHET_ASSIGN(const gate::SliceReport segments, FindSegments(scores, rows, comparison, sampling, at));
   judged.decision = gate::WithSlices(std::move(judged.decision), slices);
+  judged.decision = WithSoundness(std::move(judged.decision), scores, at.tested, at.test.budgets);
   judged.report = MakeReport(judged.decision, at.tested, rows.higher_is_better(), at.opponent_version, at.decided_at);
   judged.score = judged.report["candidate"];
   judged.opponent = judged.report["opponent"];
@@ -106,6 +108,7 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   judged.report["segments"] = SlicesJson(segments);
   RATCHET_ASSIGN(Json class_report, rows.ClassReport());
   if (!class_report.is_null()) judged.report["class_report"] = std::move(class_report);
+  if (Json serving = ServingReport(at.tested, at.test.budgets); !serving.is_null()) judged.report["serving"] = std::move(serving);
   judged.report["group_by"] = at.test.group_by ? Json(*at.test.group_by) : Json();
   judged.report["basis"] = BasisJson(at);
   if (!at.epoch) return judged;

@@ -32,6 +32,7 @@ struct OrchestratorOptions {
   int max_active_runs = 2;        // beyond, runs wait queued
   int cpus = 2;                   // steps run side by side while their limits.cpus fit in here; one always may
   bool sandbox_required = true;   // false: --allow-unsandboxed
+  std::string serve_program = {};  // ratchet-serve, in which a test measures a candidate; empty: it does not
   bool needs_replica = true;      // false: a version may go live while nothing serves (ratchetd --no-serve)
   std::int64_t load_timeout_us = 120'000'000;    // for the replicas to load a release's version
   std::int64_t confirm_timeout_us = 10'000'000;  // for the replicas to confirm that it is live; then the run ends all the same

@@ -181,7 +181,8 @@ Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
 Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& step) {
   const Run& run = at.run();
   StepInputs inputs{.run = &run, .spec = at.spec.get(), .work = &pipeline::WorkOf(*at.spec, step), .step = step,
-                    .data_dir = options_.data_dir, .sandbox_required = options_.sandbox_required};
+                    .data_dir = options_.data_dir, .sandbox_required = options_.sandbox_required,
+                    .serve_program = options_.serve_program};
   inputs.attempt = step.attempts.empty() ? 1 : step.attempts.back().number + 1;
   RATCHET_ASSIGN(inputs.data, DataOf(run));
   const bool compares = step.kind == "validate" || step.kind == "test";

@@ -204,6 +204,7 @@ void ReadTest(Section test, Faults& faults, TestSpec& into) {
   into.metric = test.Text("metric", CheckMetricName);
   into.group_by = test.Text("group_by", CheckColumn);
   Take(into.min_rows, test.Whole("min_rows", 2, kMostNewRows));
+  if (test.Has("budgets")) ReadBudgets(test.Child("budgets", kBudgetKeys), into.budgets);
   const YamlNode* slices = test.Find("slices");
   if (!slices) return;
   if (slices->kind != YamlNode::Kind::kList)
@@ -251,7 +252,7 @@ Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   if (root.Has("train"))
     ReadTrain(root.Child("train", TrainKeys()), faults, spec.train);
   ReadSteps(root, faults, spec);
-  ReadTest(root.Child("test", {"metric", "slices", "min_rows", "group_by"}, {"budgets"}), faults, spec.test);
+  ReadTest(root.Child("test", {"metric", "slices", "min_rows", "group_by", "budgets"}), faults, spec.test);
   ReadGate(root.Child("gate", {"rule", "better_by", "margin", "confidence", "baseline", "fresh_rows"}), spec.gate);
   ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
   Section retrain = root.Child("retrain", {"new_rows", "schedule", "drift", "live_metric_below"});

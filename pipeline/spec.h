@@ -86,11 +86,20 @@ struct SliceSpec {
   double margin = 0.0;                             // loss that does not count, in the metric's own unit, ≥ 0
 };
 
+// What a candidate may take when it serves; each as measured by the test step in a ratchet-serve of its own. None: no limit.
+struct BudgetSpec {
+  std::optional<std::int64_t> p50_latency_us;      // of one row over HTTP, one request at a time
+  std::optional<std::int64_t> p99_latency_us;
+  std::optional<std::int64_t> bundle_bytes;        // model.pt and manifest.json
+  std::optional<std::int64_t> memory_bytes;        // most that the serving process has resident
+};
+
 struct TestSpec {
   std::optional<std::string> metric;               // none = the recipe's default
   std::vector<SliceSpec> slices;
   std::int64_t min_rows = 100;                     // a smaller slice is too small to tell, ≥ 2
   std::optional<std::string> group_by;             // column: rows of equal value are one observation (user, session, clip)
+  BudgetSpec budgets;
 };
 
 struct GateSpec {
@@ -141,7 +150,7 @@ struct InputName {
 InputName SplitInput(const std::string& input);
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
-// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, budgets, watch, …) are refused
+// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, watch, …) are refused
 // with a sentence that says so: nothing is silently ignored. What the spec refers to is checked as far as it is `known`.
 Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 
@@ -155,8 +164,10 @@ nlohmann::json GateToJson(const GateSpec& gate);
 nlohmann::json SpecToJson(const Spec& spec);
 Result<Spec> SpecFromJson(const nlohmann::json& json);
 
-// "2GiB", "500MB", 1048576 → bytes; "30m", "2h", "90s", 90 → seconds.
+// "2GiB", "500MB", 1048576 → bytes; "30m", "2h", "90s", 90 → seconds; "20ms", "800us", "1.5s" → microseconds, never without
+// a unit.
 Result<std::int64_t> ParseBytes(std::string_view text);
 Result<std::int64_t> ParseSeconds(std::string_view text);
+Result<std::int64_t> ParseMicroseconds(std::string_view text);
 
 }  // namespace ratchet::pipeline

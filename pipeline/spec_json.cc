@@ -4,7 +4,7 @@
 
 #include "base/names.h"
 #include "pipeline/spec.h"
-#include "pipeline/spec_reader.h"
+#include "pipeline/spec_sections.h"
 #include "pipeline/spec_tree.h"
 
 namespace ratchet::pipeline {
@@ -100,6 +100,7 @@ nlohmann::json TestToJson(const TestSpec& test) {
   nlohmann::json json = {{"min_rows", test.min_rows}};
   if (test.metric) json["metric"] = *test.metric;
   if (test.group_by) json["group_by"] = *test.group_by;
+  if (auto budgets = BudgetsToJson(test.budgets); !budgets.empty()) json["budgets"] = std::move(budgets);
   if (!test.slices.empty()) json["slices"] = nlohmann::json::array();
   for (const SliceSpec& slice : test.slices) json["slices"].push_back({{"column", slice.column}, {"margin", slice.margin}});
   return json;

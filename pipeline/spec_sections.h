@@ -15,6 +15,11 @@ void Take(Value& into, auto&& read) {
 inline const std::vector<std::string> kWorkKeys{"recipe", "command", "params", "seed", "inputs", "limits", "retry", "cache"};
 void ReadWork(Section& section, Faults& faults, WorkSpec& into);
 
+// The keys of test.budgets.
+inline const std::vector<std::string> kBudgetKeys{"p50_latency", "p99_latency", "bundle_size", "memory"};
+void ReadBudgets(Section budgets, BudgetSpec& into);
+nlohmann::json BudgetsToJson(const BudgetSpec& budgets);
+
 // The faults that CheckRecipe tells (pipeline/spec_recipe.h), with the lines of `tree` where it is not null.
 void AddRecipeFaults(const Spec& spec, const nlohmann::json& recipes, const YamlNode* tree, Faults& faults);
 

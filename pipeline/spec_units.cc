@@ -17,6 +17,7 @@ struct Unit {
 
 constexpr Unit kByteUnits[] = {{"", 1},      {"B", 1},         {"KB", 1e3},      {"MB", 1e6},      {"GB", 1e9},
                                {"TB", 1e12}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1LL << 40}};
+constexpr Unit kShortTimeUnits[] = {{"us", 1}, {"µs", 1}, {"ms", 1e3}, {"s", 1e6}, {"m", 60e6}};
 constexpr Unit kTimeUnits[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}};
 
 Result<std::int64_t> ParseWithUnit(std::string_view text, std::span<const Unit> units, std::string_view what,
@@ -52,6 +53,10 @@ Result<std::int64_t> ParseBytes(std::string_view text) {
 
 Result<std::int64_t> ParseSeconds(std::string_view text) {
   return ParseWithUnit(text, kTimeUnits, "seconds", "Write a time as 90s, 30m, 2h, 1d or a number of seconds");
+}
+
+Result<std::int64_t> ParseMicroseconds(std::string_view text) {
+  return ParseWithUnit(text, kShortTimeUnits, "microseconds", "Write a time with its unit, as 20ms, 800us or 1.5s");
 }
 
 }  // namespace ratchet::pipeline

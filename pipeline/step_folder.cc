@@ -132,6 +132,7 @@ void AddTestPart(Json& step, const StepInputs& inputs, const BlobStore& blobs) {
   step["metric"] = inputs.metric;
   step["baseline"] = inputs.spec->gate.baseline;
   step["slices"] = ColumnsBeside(inputs.spec->test);
+  step["serving"] = inputs.serve_program.empty() ? Json() : Json{{"program", inputs.serve_program}};
 }
 
 // Every path below the data directory that the step's inputs name.

@@ -48,6 +48,7 @@ struct StepInputs {
   std::string metric;                                       // train and test
   std::string data_dir;
   bool sandbox_required = true;
+  std::string serve_program = {};                           // test only: ratchet-serve; empty: serving is not measured
 };
 
 // Pure but for blob paths.

@@ -128,6 +128,14 @@ bool WaitAndDrain(HttpServer& server, RouteWatcher& watcher) {
   return drained;
 }
 
+Status ServeOneBundle(const ScratchOptions& options) {
+  return ServeScratch(options, LoadTorchModel, [] {
+    const sigset_t signals = StopSignals();
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+  });
+}
+
 Status Serve(const ServeOptions& options) {
   SystemFiles files;
   SystemClock clock;
@@ -184,7 +192,8 @@ int main(int argc, char** argv) {
   if (const int code = ParseServeOptions(argc, argv, options); code >= 0) return code;
   InitLog("ratchet-serve", options.log_level);
   PrepareProcess();
-  if (Status served = Serve(options); !served) {
+  const bool scratch = !options.scratch.manifest.empty();
+  if (Status served = scratch ? ServeOneBundle(options.scratch) : Serve(options); !served) {
     spdlog::error("{}", served.error().Message());
     return 1;
   }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cctype>
 
 #include "base/names.h"
@@ -17,12 +18,17 @@ constexpr char kDescription[] =
 SYNOPSIS
   ratchet-serve --control http://HOST:PORT [--listen HOST:PORT] [--dir DIR] [--blobs DIR] [--id ID]
   ratchet-serve --dir DIR [--listen HOST:PORT] [--blobs DIR]
+  ratchet-serve --scratch-manifest FILE --scratch-model FILE [--scratch-fd N]
 
 DESCRIPTION
   Speaks the Open Inference Protocol V2 (JSON) over HTTP/1.1. It asks the control plane which versions of
   which models are live, loads and warms them before it answers with them, and changes over without
   losing a request. What it serves is kept in DIR: it goes on when the control plane is away, and begins
-  with the same routes when it is started again without one.)";
+  with the same routes when it is started again without one.
+
+  With --scratch-manifest it answers with that one bundle, as version 1 of the model `candidate`, on a
+  free port of 127.0.0.1, and writes nothing: so a test step measures a candidate. What happens is told
+  as JSON, a line each.)";
 
 constexpr char kFooter[] =
     R"(PATHS
@@ -63,6 +69,18 @@ std::string NoMoreThanName(const std::string& text) {
   return checked ? "" : checked.error().Message();
 }
 
+void AddScratchOptions(CLI::App& app, ScratchOptions& scratch) {
+  auto* manifest = app.add_option("--scratch-manifest", scratch.manifest, "Serve this one bundle: its manifest.json")->type_name("FILE");
+  auto* model = app.add_option("--scratch-model", scratch.model, "… and its model.pt")->type_name("FILE");
+  app.add_option("--scratch-fd", scratch.told_fd, "Descriptor on which to tell address and loading")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1023))
+      ->needs(manifest);
+  manifest->needs(model);
+  model->needs(manifest);
+}
+
 void AddOptions(CLI::App& app, ServeOptions& options) {
   app.add_option("--listen", options.listen, "Where to answer; port 0 takes any free one")
       ->envname("RATCHET_SERVE_LISTEN")
@@ -101,6 +119,7 @@ void AddOptions(CLI::App& app, ServeOptions& options) {
       ->capture_default_str()
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 50));
+  AddScratchOptions(app, options.scratch);
   app.add_option("--log-level", options.log_level, "How much goes to stderr")
       ->type_name("LEVEL")
       ->capture_default_str()
@@ -120,6 +139,7 @@ int ParseServeOptions(int argc, char** argv, ServeOptions& options) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (options.id.empty()) options.id = DefaultReplicaId();
+  options.scratch.threads = std::max(1, options.threads);
   return -1;
 }
 

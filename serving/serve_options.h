@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "serving/scratch.h"
+
 namespace ratchet::serving {
 
 // The command line of ratchet-serve.
@@ -18,6 +20,7 @@ struct ServeOptions {
   double log_sample = 1;                // share of the answers that are logged
   std::vector<std::string> log_redact;  // columns whose values are not
   std::uint64_t spool_bytes = 256u << 20;
+  ScratchOptions scratch;  // one bundle alone, for a test step
 };
 
 // Reads the arguments. Returns -1 to go on, else the exit code: 0 after --help or --version, 2 after a wrong argument

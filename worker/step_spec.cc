@@ -64,6 +64,17 @@ std::optional<BundleFiles> ReadBundle(const json& step, const char* key) {
   return BundleFiles{it->at("manifest").get<std::string>(), it->at("model").get<std::string>()};
 }
 
+std::optional<StepServing> ReadServing(const json& step) {
+  const auto it = step.find("serving");
+  if (it == step.end() || it->is_null()) return std::nullopt;
+  StepServing serving;
+  serving.program = it->at("program").get<std::string>();
+  Read(*it, "start_ms", serving.start_ms);
+  Read(*it, "load_ms", serving.load_ms);
+  Read(*it, "answer_ms", serving.answer_ms);
+  return serving;
+}
+
 StepSandbox ReadSandbox(const json& step) {
   StepSandbox sandbox;
   const auto it = step.find("sandbox");
@@ -120,6 +131,7 @@ StepSpec ReadSpec(const json& step) {
   spec.sandbox = ReadSandbox(step);
   spec.candidate = ReadBundle(step, "candidate");
   spec.live = ReadBundle(step, "live");
+  spec.serving = ReadServing(step);
   ReadInputs(step, spec);
   Read(step, "input_names", spec.input_names);
   ReadOutputs(step, spec);

@@ -42,6 +42,14 @@ struct StepSandbox {
   bool required = true;
 };
 
+// How a test step is to measure the candidate's serving.
+struct StepServing {
+  std::string program;              // ratchet-serve
+  std::int64_t start_ms = 60'000;   // until it listens
+  std::int64_t load_ms = 120'000;   // until the model is loaded
+  std::int64_t answer_ms = 20'000;  // for one row
+};
+
 struct StepSpec {
   std::int64_t run = 0;
   std::string step;
@@ -64,6 +72,7 @@ struct StepSpec {
   std::string metric;
   std::string baseline = "auto";
   std::vector<std::string> slices;
+  std::optional<StepServing> serving;  // none: it is not measured
   StepLimits limits;
   std::optional<std::string> resume;  // checkpoint folder of the attempt before
   StepSandbox sandbox;

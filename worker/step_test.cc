@@ -17,6 +17,7 @@
 #include "worker/bundle_check.h"
 #include "worker/cells.h"
 #include "worker/confined_call.h"
+#include "worker/probed_rows.h"
 #include "worker/progress_log.h"
 #include "worker/scoring.h"
 #include "worker/steps.h"
@@ -55,19 +56,24 @@ class ModelSide final : public Side {
   }
 
   Status Answer(const lake::Schema& schema, const lake::Batch& batch, const Targets& targets, size_t first) override {
+    RATCHET_ASSIGN(const auto values, Values(schema, batch));
+    const auto rows = static_cast<size_t>(batch.rows);
+    if (signature_.task == Task::kRegression)
+      AddNumberAnswers(values, std::span(targets.numbers).subspan(first, rows), answers);
+    else
+      AddClassAnswers(values, map_, std::span(targets.classes).subspan(first, rows), answers);
+    return {};
+  }
+
+  // Output 0, row after row.
+  Result<std::vector<double>> Values(const lake::Schema& schema, const lake::Batch& batch) {
     RATCHET_ASSIGN(const auto outputs, Forward(module_, signature_, schema, batch));
     const auto told = outputs.at(0).to(torch::kFloat64).contiguous();
-    const std::span<const double> values(told.data_ptr<double>(), static_cast<size_t>(told.numel()));
-    const auto rows = static_cast<size_t>(batch.rows);
-    if (signature_.task == Task::kRegression) {
-      if (values.size() != rows) return Fail(ErrorCode::kInvalid, "score", "output", "not one number a row");
-      AddNumberAnswers(values, std::span(targets.numbers).subspan(first, rows), answers);
-      return {};
-    }
-    if (values.size() != rows * map_.common.size())
-      return Fail(ErrorCode::kInvalid, "score", "output", "not one probability for each class");
-    AddClassAnswers(values, map_, std::span(targets.classes).subspan(first, rows), answers);
-    return {};
+    const bool regression = signature_.task == Task::kRegression;
+    const size_t width = regression ? 1 : map_.common.size();
+    if (static_cast<size_t>(told.numel()) != static_cast<size_t>(batch.rows) * width)
+      return Fail(ErrorCode::kInvalid, "score", "output", regression ? "not one number a row" : "not one probability for each class");
+    return std::vector<double>(told.data_ptr<double>(), told.data_ptr<double>() + told.numel());
   }
 
  private:
@@ -157,6 +163,7 @@ struct Contest {
 // What is heard of the holdout's rows, as they are scored.
 struct Heard {
   Answers candidate, opponent;
+  std::vector<std::vector<double>> alone;  // the candidate's answers to some rows by themselves
 };
 
 // The columns of the holdout that the models read, each once.
@@ -199,6 +206,16 @@ void AddAnswers(const json& told, Answers& into) {
   into.non_finite_rows += told.at("non_finite").get<std::int64_t>();
 }
 
+size_t ScoredRows(const Contest& contest) {
+  const size_t all = contest.Classifies() ? contest.targets.classes.size() : contest.targets.numbers.size();
+  return all - static_cast<size_t>(contest.rows_without_target);
+}
+
+TestedHoldout HoldoutOf(const StepSpec& spec, const Contest& contest) {
+  return {.packs = spec.holdout, .scored_rows = static_cast<std::int64_t>(ScoredRows(contest)),
+          .has_target = [&contest](size_t row) { return contest.HasTarget(row); }};
+}
+
 // The confined process's part: loads the models and tells their answers, batch by batch.
 Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
   RATCHET_ASSIGN(const auto candidate, ModelSide::Load(*spec.candidate, contest.candidate.signature, contest.classes));
@@ -212,7 +229,7 @@ Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
   std::int64_t done = 0, told = 0;
   for (;;) {
     RATCHET_ASSIGN(const auto batch, holdout->Next(kBatchRows));
-    if (batch.rows == 0) return {};
+    if (batch.rows == 0) break;
     RATCHET_TRY(candidate->Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
     RATCHET_TRY(opponent.Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
     tell({{"scored", {{"candidate", TakeAnswers(*candidate)}, {"opponent", TakeAnswers(opponent)}}}});
@@ -221,10 +238,14 @@ Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
     told = done * 20 / std::max<std::int64_t>(total, 1);
     tell({{"progress", {{"phase", "test"}, {"step", done}, {"steps", total}}}});
   }
+  if (!spec.serving) return {};
+  const auto answer = [&](const lake::Schema& schema, const lake::Batch& batch) { return candidate->Values(schema, batch); };
+  return AnswerAlone(HoldoutOf(spec, contest), contest.candidate.signature, answer, SystemClock(), tell);
 }
 
 void Hear(const json& told, ProgressLog& progress, Heard& heard) {
   if (told.contains("progress")) return progress.Append(told["progress"]);
+  if (told.contains("alone")) return heard.alone.push_back(told["alone"].get<std::vector<double>>());
   const auto& scored = told.at("scored");
   AddAnswers(scored.at("candidate"), heard.candidate);
   AddAnswers(scored.at("opponent"), heard.opponent);
@@ -241,11 +262,6 @@ bool AreWhole(const Contest& contest, const Answers& side, size_t rows) {
   const size_t positives = contest.classes.size() == 2 ? rows : 0;
   return side.predicted.size() == rows && side.target_probability.size() == rows && side.square_sum.size() == rows &&
          side.predicted_probability.size() == rows && side.positive_probability.size() == positives;
-}
-
-size_t ScoredRows(const Contest& contest) {
-  const size_t all = contest.Classifies() ? contest.targets.classes.size() : contest.targets.numbers.size();
-  return all - static_cast<size_t>(contest.rows_without_target);
 }
 
 std::expected<Heard, StepError> HearAnswers(const StepSpec& spec, Contest& contest, SandboxMeans sandbox,
@@ -466,17 +482,40 @@ json Summary(const Contest& contest, const Heard& heard) {
   return summary;
 }
 
+// The candidate as it would serve: result.json's `serving`.
+StepOutcome Serve(const StepSpec& spec, const Contest& contest, const Heard& heard, SandboxMeans sandbox, const Clock& clock) {
+  const Signature& signature = contest.candidate.signature;
+  const ClassMap map = contest.Classifies() ? MapClasses(ClassValues(signature.classes), contest.classes) : ClassMap();
+  const auto rows = ProbedRows(HoldoutOf(spec, contest), signature, heard.alone,
+                               {.answers = heard.candidate, .map = map, .targets = contest.targets.classes});
+  if (!rows) return std::unexpected(rows.error());
+  return ProbeServing(ProbePlanOf(spec, sandbox), signature, *rows, clock);
+}
+
+StepOutcome Test(const StepSpec& spec, Contest& contest, SandboxMeans sandbox, const Clock& clock) {
+  ProgressLog progress(spec.folder, clock);
+  auto heard = HearAnswers(spec, contest, sandbox, progress);
+  if (!heard) return std::unexpected(heard.error());
+  json serving;
+  if (spec.serving) {
+    progress.Append({{"phase", "serve"}, {"message", "asking the candidate over HTTP"}});
+    auto served = Serve(spec, contest, *heard, sandbox, clock);
+    if (!served) return served;
+    serving = std::move(*served);
+  }
+  if (!contest.Classifies()) Settle(NumberTargets(contest), heard->candidate, heard->opponent);
+  RATCHET_STEP_TRY(WriteEvidence(spec, contest, *heard));
+  json summary = Summary(contest, *heard);
+  if (!serving.is_null()) summary["serving"] = std::move(serving);
+  return summary;
+}
+
 }  // namespace
 
 StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock) {
   auto contest = Prepare(spec);
   if (!contest) return std::unexpected(contest.error());
-  ProgressLog progress(spec.folder, clock);
-  auto heard = HearAnswers(spec, *contest, sandbox, progress);
-  if (!heard) return std::unexpected(heard.error());
-  if (!contest->Classifies()) Settle(NumberTargets(*contest), heard->candidate, heard->opponent);
-  RATCHET_STEP_TRY(WriteEvidence(spec, *contest, *heard));
-  return Summary(*contest, *heard);
+  return Test(spec, *contest, sandbox, clock);
 }
 
 }  // namespace ratchet::worker

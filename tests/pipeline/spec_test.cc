@@ -33,7 +33,7 @@ train:
   limits: {cpus: 2, memory: 2GiB, time: 30m, disk: 500MB, attempts: 5}
 test:
   metric: accuracy
-  # budgets come later
+  budgets: {p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB}
 gate:
   better_by: 0.01
   confidence: 0.99
@@ -68,6 +68,11 @@ TEST(ParseSpec, ReadsEveryKey) {
   EXPECT_EQ(spec->train.limits.disk_bytes, 500'000'000);
   EXPECT_EQ(spec->train.limits.attempts, 5);
   EXPECT_EQ(spec->test.metric, "accuracy");
+  EXPECT_EQ(spec->test.budgets.p50_latency_us, 1500);
+  EXPECT_EQ(spec->test.budgets.p99_latency_us, 20'000);
+  EXPECT_EQ(spec->test.budgets.bundle_bytes, 50 << 20);
+  EXPECT_EQ(spec->test.budgets.memory_bytes, 500'000'000);
+  EXPECT_EQ(SpecToJson(*spec)["test"]["budgets"].dump(), R"({"bundle_size":52428800,"memory":500000000,"p50_latency":"1500us","p99_latency":"20ms"})");
   EXPECT_EQ(spec->gate.better_by, 0.01);
   EXPECT_EQ(spec->gate.confidence, 0.99);
   EXPECT_EQ(spec->gate.baseline, "majority");
@@ -160,7 +165,14 @@ const Fault kFaults[] = {
     {"metric: accuracy", "slices: [{margin: 1}]", "test.slices[0].column", 17, "is missing"},
     {"metric: accuracy", "min_rows: 1", "test.min_rows", 17, "from 2 to"},
     {"metric: accuracy", "group_by: [a]", "test.group_by", 17, "must be text"},
-    {"metric: accuracy", "budgets: {}", "test.budgets", 17, "not available in this version"},
+    {"{p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB}", "[20ms]", "test.budgets", 18, "must be a map with the keys p50_latency, p99_latency, bundle_size, memory"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "p99_latncy: 20ms", "test.budgets.p99_latncy", 18, "did you mean 'p99_latency'?"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "p99_latency: 20", "test.budgets.p99_latency", 18, "must be a time with its unit, from 1us to 10m such as 20ms, not"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "p50_latency: 0.5us", "test.budgets.p50_latency", 18, "not a whole number of microseconds"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "p50_latency: 11m", "test.budgets.p50_latency", 18, "from 1us to 10m"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "p50_latency: [5ms]", "test.budgets.p50_latency", 18, "not a list"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "bundle_size: 50mib", "test.budgets.bundle_size", 18, "the unit 'mib' is not known"},
+    {"p50_latency: 1500us, p99_latency: 20ms, bundle_size: 50MiB, memory: 500MB", "memory: 0", "test.budgets.memory", 18, "from 1 byte"},
     {"better_by: 0.01", "better_by: -0.01", "gate.better_by", 20, "at least 0"},
     {"confidence: 0.99", "confidence: 2", "gate.confidence", 21, "0.5 to below 1"},
     {"baseline: majority", "baseline: majorty", "gate.baseline", 22, "did you mean 'majority'?"},

@@ -123,7 +123,12 @@ function decision(version) {
   const slices = [slice('label = ankle boot', 'holds', 1190, 0.031), slice('label = shirt', version.verdict === 'not_better' ? 'worse' : 'holds', 1214, -0.042),
     slice('label = bag', 'too_small', 40, 0, 0.01)];
   const class_report = { classes: ['ankle boot', 'bag', 'shirt'], candidate: sideReport(rows, 120), opponent: sideReport(rows, 450) };
-  return { slices, class_report, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
+  const broken = version.verdict === 'not_better';
+  const serving = { rows: 2000, rounds: 3, p50_latency_us: 412, p99_latency_us: broken ? 31_200 : 1830, load_us: 96_000, memory_bytes: 243 * 1024 * 1024,
+    memory_growth_bytes: 38 * 1024 * 1024, bundle_bytes: 811_004, largest_difference: 0, took_ms: 2410,
+    budgets: [{ name: 'p99_latency', unit: 'us', limit: 20_000, measured: broken ? 31_200 : 1830, holds: !broken },
+      { name: 'bundle_size', unit: 'bytes', limit: 50 * 1024 * 1024, measured: 811_004, holds: true }] };
+  return { slices, class_report, serving, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
     verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
     opponent_kind: version.opponent_kind, opponent_version: version.opponent_kind === 'live' ? version.version - 1 : null, difference: Number(gain.toFixed(4)),
     interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.0304, promotes: version.verdict === 'better',

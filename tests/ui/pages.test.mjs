@@ -64,6 +64,10 @@ describe('Model page', () => {
     await page.getByText('v9 is worse than live v8 by 0.2336 accuracy on 11968 holdout rows: it stays out.').waitFor();
     await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
     await page.getByRole('region', { name: 'Slices' }).getByText('proven worse, p 0.0040').waitFor();
+    const serving = page.getByRole('region', { name: 'Serving' });
+    assert.match(await serving.getByRole('listitem').nth(1).textContent(), /p99 latency\s*31\.2 ms\s*over 20 ms/);
+    assert.match(await serving.getByRole('listitem').nth(2).textContent(), /bundle size\s*792\.0 KiB\s*within 50\.0 MiB/);
+    await serving.getByText('2,000 holdout rows over HTTP').waitFor();
     const classes = page.getByRole('region', { name: 'Classes' });
     await classes.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
     assert.match(await classes.getByRole('row', { name: /^bag/ }).textContent(), /120.*3,869/);
