@@ -30,14 +30,14 @@ MeanEstimate EstimateMean(std::span<const Unit> units, double scale = 0);
 
 // The mean of observations in the order of time, for Diebold and Mariano's test: the error allows for autocorrelation by
 // the equal-weighted cosine estimate of the long-run variance, the mean of the squares of the first ForecastCosines cosine
-// sums of the residuals, and those are Student's degrees exactly, in the limit where their number is fixed (Müller 2007, J.
-// Econometrics 141:1331–1352; Lazarus, Lewis, Stock and Watson 2018, J. Business & Economic Statistics 36:541–559). With fewer than
-// kFewCosines, which discrete gains can make vanish by chance, it is at least that of independent observations. The error
-// is infinite where the horizon is more than half of the observations.
+// sums of the residuals; Student's t then has just as many degrees (Müller 2007, J. Econometrics 141:1331–1352; Lazarus,
+// Lewis, Stock and Watson 2018, J. Business & Economic Statistics 36:541–559). With fewer than kFewCosines, which discrete
+// gains can make vanish by chance, it is at least that of independent observations. The error is infinite where the horizon
+// is more than half of the observations.
 MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale = 0);
 
-// ⌊0.4 units^⅔⌋ as Lazarus et al. advise, but at most units / (3 horizon), so that errors that overlap over horizon − 1 steps
-// bias the variance by no more than some 3 %, and from 1 to kMostCosines, beyond which Student's t is the normal.
+// ⌊0.4 units^⅔⌋ as Lazarus et al. advise, but at most units / (3 horizon), so that errors that overlap over horizon − 1
+// steps bias the variance by no more than some 3 %, and from 1 to kMostCosines, beyond which Student's t is the normal.
 std::int64_t ForecastCosines(std::int64_t units, int horizon);
 inline constexpr std::int64_t kFewCosines = 4, kMostCosines = 128;
 

@@ -133,7 +133,8 @@ std::string FaultOfWeights(std::span<const double> weight) {
   for (size_t i = 0; i < weight.size(); ++i) {
     if (weight[i] == 0) continue;
     if (weight[i] < kLeastWeight || weight[i] > kMostWeight)
-      return fmt::format("row {} has {:g} as its weight, which is not from {:g} to {:g}", i + 1, weight[i], kLeastWeight, kMostWeight);
+      return fmt::format("row {} has {:g} as its weight, which is not from {:g} to {:g}", i + 1, weight[i], kLeastWeight,
+                         kMostWeight);
     if (least == weight.size() || weight[i] < weight[least]) least = i;
     if (most == weight.size() || weight[i] > weight[most]) most = i;
   }

@@ -45,7 +45,8 @@ std::string SlicePowerTable(double alpha, const std::vector<SliceCell>& cells) {
       "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
   for (const SliceCell& c : cells)
     text += fmt::format("| {} | {} | {:.0f} % | {:.0f} points | {:.3f} | {:.3f} | {} |\n", c.slices, c.rows, 100 * c.differing,
-                        100 * c.loss, c.caught.share, BestSlicePower(alpha, c), SliceRowsNeeded(alpha, c.slices, c.differing, c.loss));
+                        100 * c.loss, c.caught.share, BestSlicePower(alpha, c),
+                        SliceRowsNeeded(alpha, c.slices, c.differing, c.loss));
   return text;
 }
 

@@ -147,8 +147,8 @@ constexpr Rule kRules[] = {{}, {.better_by = 0.01}, {.kind = RuleKind::kNotWorse
 
 void ExpectSound(const Decision& d, const Rule& rule) {
   SCOPED_TRACE(d.reason);
-  const double numbers[] = {d.candidate, d.opponent, d.difference, d.lower_bound, d.interval_low, d.interval_high, d.p_value, d.alpha};
-  for (double number : numbers) EXPECT_FALSE(std::isnan(number));
+  for (double number : {d.candidate, d.opponent, d.difference, d.lower_bound, d.interval_low, d.interval_high, d.p_value})
+    EXPECT_FALSE(std::isnan(number));
   EXPECT_TRUE(std::isfinite(d.difference));
   EXPECT_LE(d.interval_low, d.interval_high);
   EXPECT_GT(d.p_value, 0);

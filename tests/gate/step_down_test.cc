@@ -45,7 +45,9 @@ TEST(AdjustStepDown, LiesBetweenPAndHolms) {
   for (int trial = 0; trial < 200; ++trial) {
     std::vector<TestedP> exact, any;
     for (int i = 0; i < 8; ++i) {
-      std::int64_t differing = static_cast<std::int64_t>(random() % 60), wins = static_cast<std::int64_t>(random() % (differing + 1));
+      auto differing = static_cast<std::int64_t>(random() % 60);
+      auto wins = static_cast<std::int64_t>(random()) % (differing + 1);
+      wins = wins < 0 ? -wins : wins;
       exact.push_back({McnemarP({100, wins, differing - wins}), differing});
       any.push_back({exact.back().p});
     }
@@ -65,7 +67,8 @@ TEST(AdjustStepDown, RefutesATrueHypothesisWithProbabilityAlphaAtMost) {
     for (std::int64_t a = 0; a <= 13; ++a)
       for (std::int64_t b = 0; b <= 17; ++b)
         for (std::int64_t c = 0; c <= 22; ++c) {
-          std::vector<TestedP> exact = {{McnemarP({50, a, 13 - a}), 13}, {McnemarP({50, b, 17 - b}), 17}, {McnemarP({50, c, 22 - c}), 22}};
+          std::vector<TestedP> exact = {{McnemarP({50, a, 13 - a}), 13}, {McnemarP({50, b, 17 - b}), 17},
+                                        {McnemarP({50, c, 22 - c}), 22}};
           std::vector<TestedP> holm = {{exact[0].p}, {exact[1].p}, {exact[2].p}};
           double chance = Chance(13, a) * Chance(17, b) * Chance(22, c);
           if (std::ranges::min(AdjustStepDown(exact)) <= alpha) any += chance;
