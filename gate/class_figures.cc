@@ -99,7 +99,10 @@ std::vector<double> ClassParts(const Metric& metric, const ClassColumns& columns
 }
 
 std::vector<double> TargetWeights(const ClassColumns& columns, std::span<const double> weight) {
-  return CountClasses(columns, weight).target;
+  std::vector<double> of_class(static_cast<size_t>(columns.classes));
+  for (size_t i = 0; i < columns.target.size(); ++i)
+    of_class[static_cast<size_t>(columns.target[i])] += weight.empty() ? 1.0 : weight[i];
+  return of_class;
 }
 
 }  // namespace ratchet::gate

@@ -21,7 +21,7 @@ Result<Figure> PrAuc(const ClassColumns& columns, std::span<const double> weight
 // wholly on it.
 std::vector<double> ClassParts(const Metric& metric, const ClassColumns& columns, std::span<const double> weight, double value);
 
-// Weight of the rows of each class, by target.
+// Weight of the rows of each class, by target; the predicted classes need not have been kept.
 std::vector<double> TargetWeights(const ClassColumns& columns, std::span<const double> weight);
 
 }  // namespace ratchet::gate

@@ -74,6 +74,14 @@ TEST(RareClasses, KeepTheMeanGainAndTheGainsOfCommonClasses) {
   EXPECT_LT(squares, 1.05 * linear);
 }
 
+TEST(RareClasses, NeedNoPredictedClassesForAnAreaUnderACurve) {
+  Metric metric = ParseMetric("roc_auc").value();
+  KeptClasses kept = TwoClasses(50, 5, [](int i) { return i % 2 == 0; }), live = TwoClasses(50, 5, [](int) { return false; });
+  Comparison with = Compare(metric, kept.Kept(), live.Kept()).value();
+  kept.predicted.clear(), live.predicted.clear();
+  EXPECT_EQ(Compare(metric, kept.Kept(), live.Kept())->gain, with.gain);
+}
+
 // Candidate and live version are equal; what differs is luck on three rows.
 TEST(RareClasses, PromoteByLuckNoMoreOftenThanTheLevelSays) {
   std::mt19937_64 random(4);
