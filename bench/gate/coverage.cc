@@ -98,7 +98,7 @@ gate::Comparison Compared(const gate::Metric& metric, int rows, Random& random) 
 
 // By so many rows that its own error is of no matter beside an interval of a few thousand.
 double TrueDifference(const gate::Metric& metric, const Run& run) {
-  constexpr int kParts = 16, kRows = 100'000;
+  constexpr int kParts = 16, kRows = 25'000;
   auto parts = RunTrials(run, 400, kParts, [&](Random& random) {
     gate::Comparison part = Compared(metric, kRows, random);
     return std::reduce(part.gain.begin(), part.gain.end()) / kRows;

@@ -189,7 +189,7 @@ void JudgeInAllWays(const Metric& metric, Evidence candidate, Evidence live, int
       continue;
     }
     for (const Rule& rule : kRules) {
-      auto decision = Decide(*comparison, way.Of(), rule, LookUnder(rule, 1), {.most_draws = 300'000});
+      auto decision = Decide(*comparison, way.Of(), rule, LookUnder(rule, 1), {.most_draws = 50'000});
       decision ? ++outcomes.decided : ++outcomes.refused;
       if (decision) ExpectSound(*decision, rule);
       else EXPECT_FALSE(decision.error().cause.empty());
@@ -201,7 +201,7 @@ void JudgeInAllWays(const Metric& metric, Evidence candidate, Evidence live, int
     std::vector<SliceInput> slices = {PickSlice("half", 0, *comparison, way.Of(), half),
                                       PickSlice("all", 0.01, *comparison, way.Of(), all),
                                       PickSlice("none", 0, *comparison, way.Of(), {})};
-    if (auto report = JudgeSlices(slices, {.min_rows = 1, .shown = {.most_draws = 300'000}})) ExpectSound(*report);
+    if (auto report = JudgeSlices(slices, {.min_rows = 1, .shown = {.most_draws = 50'000}})) ExpectSound(*report);
   }
 }
 
