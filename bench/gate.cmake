@@ -1,6 +1,6 @@
 # gate_simulation: what the gate promises, measured on candidates whose truth is known.
 add_executable(gate_simulation ${CMAKE_CURRENT_LIST_DIR}/gate/gate_simulation.cc ${CMAKE_CURRENT_LIST_DIR}/gate/coverage.cc
-               ${CMAKE_CURRENT_LIST_DIR}/gate/power.cc ${CMAKE_CURRENT_LIST_DIR}/gate/sequences.cc
+               ${CMAKE_CURRENT_LIST_DIR}/gate/metric_rows.cc ${CMAKE_CURRENT_LIST_DIR}/gate/power.cc ${CMAKE_CURRENT_LIST_DIR}/gate/sequences.cc
                ${CMAKE_CURRENT_LIST_DIR}/gate/tables.cc)
 target_link_libraries(gate_simulation PRIVATE ratchet_gate nlohmann_json::nlohmann_json CLI11::CLI11 Boost::headers
                       Threads::Threads)

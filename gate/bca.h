@@ -6,11 +6,11 @@
 
 #include "gate/sampling.h"
 
-// The interval that is shown: bias-corrected and accelerated bootstrap of the mean gain (Efron 1987, JASA 82:171–185),
-// resampling whole observations, so groups where there are groups. The verdict does not rest on it. Resampling makes
-// intervals too narrow where observations are few or of unequal weight; so the normal quantile in it is replaced by that
-// of Student's t at the degrees of EstimateMean, times the ratio of its error to the bootstrap's ("expanded", Hesterberg
-// 2015, The American Statistician 69:371–386).
+// What the interval that is shown is made of (gate/shown_interval.h): bias-corrected and accelerated bootstrap of the mean
+// gain (Efron 1987, JASA 82:171–185), resampling whole observations, so groups where there are groups. The verdict does not
+// rest on it. Resampling makes intervals too narrow where observations are few or of unequal weight; so the normal quantile in
+// it is replaced by that of Student's t at the degrees of EstimateMean, times the ratio of its error to the bootstrap's
+// ("expanded", Hesterberg 2015, The American Statistician 69:371–386).
 namespace ratchet::gate {
 
 struct BcaOptions {

@@ -1,4 +1,5 @@
 // The figures that are made of counts of classes.
+#include <algorithm>
 #include <vector>
 
 #include "gate/set_figures.h"
@@ -30,6 +31,22 @@ ClassCounts CountClasses(const ClassColumns& columns, std::span<const double> we
 }
 
 double Quotient(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+// Of each class, by the number of classes that count.
+std::vector<double> RecallParts(const ClassCounts& counts) {
+  std::vector<double> part(counts.target.size());
+  const auto classes = static_cast<double>(std::ranges::count_if(counts.target, [](double rows) { return rows > 0; }));
+  for (size_t c = 0; c < part.size(); ++c) part[c] = Quotient(counts.correct[c], counts.target[c]) / classes;
+  return part;
+}
+
+std::vector<double> F1Parts(const ClassCounts& counts) {
+  std::vector<double> part(counts.target.size());
+  const auto classes = static_cast<double>(std::ranges::count(counts.seen, char{1}));
+  for (size_t c = 0; c < part.size(); ++c)
+    part[c] = Quotient(2 * counts.correct[c], counts.target[c] + counts.predicted[c]) / classes;
+  return part;
+}
 
 }  // namespace
 
@@ -73,6 +90,19 @@ Result<Figure> MacroF1(const ClassColumns& columns, std::span<const double> weig
     figure.influence[i] = counts.rows / classes * (gain - loss(target) - loss(predicted));
   }
   return figure;
+}
+
+std::vector<double> ClassParts(const Metric& metric, const ClassColumns& columns, std::span<const double> weight, double value) {
+  if (metric.id == MetricId::kBalancedAccuracy) return RecallParts(CountClasses(columns, weight));
+  if (metric.id == MetricId::kMacroF1) return F1Parts(CountClasses(columns, weight));
+  return {metric.id == MetricId::kRocAuc ? value : 0, value};
+}
+
+std::vector<double> TargetWeights(const ClassColumns& columns, std::span<const double> weight) {
+  std::vector<double> of_class(static_cast<size_t>(columns.classes));
+  for (size_t i = 0; i < columns.target.size(); ++i)
+    of_class[static_cast<size_t>(columns.target[i])] += weight.empty() ? 1.0 : weight[i];
+  return of_class;
 }
 
 }  // namespace ratchet::gate

@@ -14,7 +14,8 @@ struct Comparison {
   // One a row, in the order of the rows, never empty, all finite: how much the row adds to the candidate's gain, so
   // that positive means the candidate does better. For a mean over rows that is the difference of the two scores; for
   // any other figure the difference of the figures plus that of the row's empirical influence values, which linearises
-  // it. Either way their mean, by the rows' weights where there are any (Sampling::weight), is the oriented difference
+  // it; for a figure of classes each class's values about 0 instead of their mean, so that a rare class is not taken for a
+  // sure one. In all cases their mean, by the rows' weights where there are any (Sampling::weight), is the oriented difference
   // of the figures (up to rounding), and its standard error, by rows or by groups of rows, that of this mean.
   std::vector<double> gain;
 };

@@ -10,9 +10,9 @@
 
 #include "base/names.h"
 #include "gate/alpha_ledger.h"
-#include "gate/bca.h"
 #include "gate/decision_reason.h"
 #include "gate/paired_statistic.h"
+#include "gate/shown_interval.h"
 
 namespace ratchet::gate {
 namespace {
@@ -101,15 +101,11 @@ void Judge(Decision& decision, const Measured& measured, double bar) {
 }
 
 void Show(Decision& decision, const Measured& measured, const Shown& shown) {
-  Interval interval;
-  if (measured.can_tell && !measured.timed)
-    interval = BcaInterval(measured.units.units, {.confidence = decision.confidence, .seed = shown.seed,
-                                                  .most_draws = shown.most_draws});
-  bool resampled = interval.method != IntervalMethod::kNone;
-  double tail = (1 - decision.confidence) / 2;
-  decision.interval_low = resampled ? interval.low : LowerBound(measured, tail);
-  decision.interval_high = resampled ? interval.high : UpperBound(measured, tail);
-  decision.interval_method = resampled ? IntervalMethodName(interval.method) : "test";
+  const ShownInterval interval = IntervalToShow(
+      measured, {.confidence = decision.confidence, .seed = shown.seed, .most_draws = shown.most_draws});
+  decision.interval_low = interval.low;
+  decision.interval_high = interval.high;
+  decision.interval_method = interval.method;
 }
 
 // Summed in sorted order, so that the order of the rows does not matter; sums of whole numbers do without.

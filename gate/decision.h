@@ -80,8 +80,7 @@ struct Decision {
   double candidate = 0, opponent = 0;
   double difference = 0;   // oriented gain
   double lower_bound = 0;  // one-sided, at level `alpha`: the test turned round
-  // For people: two-sided at `confidence`, by "bca" or "abc" (gate/bca.h); by "test", the test turned round at half of
-  // 1 − confidence on each side, for forecasts and where all observations gain alike. It may lie above the bar without a
+  // For people: two-sided at `confidence`, by the method of gate/shown_interval.h. It may lie above the bar without a
   // verdict that promotes, since a later look asks for more.
   double interval_low = 0, interval_high = 0;
   std::string interval_method;

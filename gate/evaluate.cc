@@ -126,6 +126,26 @@ Result<Comparison> CompareMeans(const Metric& metric, const Evidence& candidate,
   return comparison;
 }
 
+// Influence values spread about their class's mean, so a rare class whose rows all changed the same way, or that has one row,
+// would seem to be known for sure. About 0, where the mean is if neither side is better, its spread is what that many rows
+// can tell (the variance of a score test, as McNemar's is); classes of many rows hardly notice. The mean gain stays.
+void SpreadAboutZero(Comparison& comparison, const Metric& metric, const Evidence& candidate, const Evidence& opponent,
+                     Span weight) {
+  const auto& ours = std::get<ClassColumns>(candidate.columns);
+  std::vector<double> part = ClassParts(metric, ours, weight, comparison.candidate);
+  const std::vector<double> theirs =
+      ClassParts(metric, std::get<ClassColumns>(opponent.columns), weight, comparison.opponent);
+  const std::vector<double> of_class = TargetWeights(ours, weight);
+  const double rows = TotalWeight(ours.target.size(), weight);
+  double sum = 0;
+  for (size_t c = 0; c < part.size(); ++c) {
+    part[c] = of_class[c] > 0 ? part[c] - theirs[c] : 0;
+    sum += part[c];
+    if (of_class[c] > 0) part[c] *= rows / of_class[c];
+  }
+  for (size_t i = 0; i < comparison.gain.size(); ++i) comparison.gain[i] += part[static_cast<size_t>(ours.target[i])] - sum;
+}
+
 Result<Comparison> CompareFigures(const Metric& metric, const Evidence& candidate, const Evidence& opponent,
                                   Span weight) {
   RATCHET_ASSIGN(Figure ours, FigureOf(metric, candidate, weight));
@@ -137,6 +157,7 @@ Result<Comparison> CompareFigures(const Metric& metric, const Evidence& candidat
   Comparison comparison{.candidate = ours.value, .opponent = theirs.value, .gain = std::move(ours.influence)};
   for (size_t i = 0; i < comparison.gain.size(); ++i)
     comparison.gain[i] = difference + (our_slope * comparison.gain[i] - their_slope * theirs.influence[i]);
+  if (metric.aggregate == Aggregate::kOfSet) SpreadAboutZero(comparison, metric, candidate, opponent, weight);
   return comparison;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/names.h"
+#include "gate/sampling.h"
 
 namespace ratchet::gate {
 namespace {
@@ -140,6 +141,8 @@ void CheckWeights(std::span<const double> weight, Check& check) {
   if (weight.empty()) return;
   check.Within("weight", weight, 0, kInfinity);
   if (std::ranges::none_of(weight, [](double one) { return one > 0; })) check.Fault("the weights are all 0");
+  if (!check.ok()) return;
+  if (std::string fault = FaultOfWeights(weight); !fault.empty()) check.Fault(std::move(fault));
 }
 
 // The index in Evidence::columns of what a metric needs.

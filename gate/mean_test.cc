@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "gate/distributions.h"
@@ -51,6 +52,27 @@ double SkewnessOf(const Residuals& r, size_t units) {
   return static_cast<double>(r.cubes / n / std::pow(r.squares / n, 1.5L));
 }
 
+// Σ residual_t cos(π wave (t + ½) / n). Within a block each cosine is turned from the one before.
+long double CosineSum(std::span<const double> residual, std::int64_t wave) {
+  constexpr size_t kBlock = 256;
+  const double step = std::numbers::pi * static_cast<double>(wave) / static_cast<double>(residual.size());
+  const double turn_cosine = std::cos(step), turn_sine = std::sin(step);
+  long double sum = 0;
+  for (size_t first = 0; first < residual.size(); first += kBlock) {
+    double cosine = std::cos(step * (static_cast<double>(first) + 0.5));
+    double sine = std::sin(step * (static_cast<double>(first) + 0.5));
+    double part = 0;
+    for (double value : residual.subspan(first, std::min(kBlock, residual.size() - first))) {
+      part += value * cosine;
+      double next = cosine * turn_cosine - sine * turn_sine;
+      sine = sine * turn_cosine + cosine * turn_sine;
+      cosine = next;
+    }
+    sum += part;
+  }
+  return sum;
+}
+
 // The statistic that is tested: t itself, or less where rare losses make t too bold. Both rise with t.
 double GuardedT(const MeanEstimate& e, double t) {
   if (e.skewness >= 0) return t;
@@ -90,32 +112,32 @@ MeanEstimate EstimateMean(std::span<const Unit> units, double scale) {
   return estimate;
 }
 
-std::int64_t ForecastLags(std::int64_t units, int horizon) {
-  auto rule = static_cast<std::int64_t>(std::ceil(1.3 * std::sqrt(static_cast<double>(units)))) - 1;
-  return std::min<std::int64_t>(std::max<std::int64_t>(2 * (std::int64_t{horizon} - 1), rule), units - 1);
+std::int64_t ForecastCosines(std::int64_t units, int horizon) {
+  double n = static_cast<double>(units);
+  double most = std::min(0.4 * std::pow(n, 2.0 / 3), n / (3.0 * horizon));
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(most), 1, kMostCosines);
 }
 
 MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale) {
   Residuals r = SumResiduals(units);
-  std::int64_t n = static_cast<std::int64_t>(units.size()), lags = ForecastLags(n, horizon);
+  std::int64_t n = static_cast<std::int64_t>(units.size()), cosines = ForecastCosines(n, horizon);
   MeanEstimate estimate{.units = n, .mean = static_cast<double>(r.mean)};
   if (!IsSpread(r, units.size(), scale)) return estimate;
-  std::vector<long double> residual;
+  std::vector<double> residual;
   residual.reserve(units.size());
-  for (const Unit& unit : units) residual.push_back(unit.sum - r.mean * unit.weight);
-  long double variance = r.squares;
-  for (std::int64_t lag = 1; lag <= lags; ++lag) {
-    long double products = 0;
-    for (size_t i = static_cast<size_t>(lag); i < residual.size(); ++i)
-      products += residual[i] * residual[i - static_cast<size_t>(lag)];
-    variance += 2 * (1 - static_cast<long double>(lag) / (lags + 1)) * products;
+  for (const Unit& unit : units) residual.push_back(static_cast<double>(unit.sum - r.mean * unit.weight));
+  long double squares = 0;
+  for (std::int64_t wave = 1; wave <= cosines; ++wave) {
+    long double sum = CosineSum(residual, wave);
+    squares += sum * sum;
   }
-  long double h = horizon, few = (n + 1 - 2 * h + h * (h - 1) / n) / n;
+  long double variance = 2 * squares / static_cast<long double>(cosines);
+  if (cosines < kFewCosines) variance = std::max(variance, r.squares);
   // So long a horizon leaves nothing to judge by.
-  if (2 * horizon > n || variance <= 0)
+  if (2 * std::int64_t{horizon} > n || !(variance > 0))
     return {.units = n, .mean = estimate.mean, .standard_error = kInfinity, .degrees = 1};
-  estimate.standard_error = static_cast<double>(std::sqrt(variance / few) / r.weight);
-  estimate.degrees = std::min(static_cast<double>(n - 1), 1.5 * static_cast<double>(n) / static_cast<double>(lags + 1));
+  estimate.standard_error = static_cast<double>(std::sqrt(variance) / r.weight);
+  estimate.degrees = static_cast<double>(cosines);
   return estimate;
 }
 

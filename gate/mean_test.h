@@ -28,16 +28,18 @@ struct MeanEstimate {
 // `scale` ≥ 0 is the size of the scores that the gains are differences of, so that their rounding is not taken for spread.
 MeanEstimate EstimateMean(std::span<const Unit> units, double scale = 0);
 
-// The mean of observations in the order of time: the error allows for autocorrelation (Newey and West 1987, Econometrica
-// 55:703–708, Bartlett weights up to ForecastLags), with the correction for few observations of Harvey, Leybourne and
-// Newbold (1997, Int. J. Forecasting 13:281–291): Diebold and Mariano's test. An error from so many lags is itself
-// uncertain: its degrees are 1.5 units / (lags + 1), at most units − 1, which stand for the fixed-b distribution (Kiefer
-// and Vogelsang 2005). The error is infinite where the horizon is more than half of the observations.
+// The mean of observations in the order of time, for Diebold and Mariano's test: the error allows for autocorrelation by
+// the equal-weighted cosine estimate of the long-run variance, the mean of the squares of the first ForecastCosines cosine
+// sums of the residuals; Student's t then has just as many degrees (Müller 2007, J. Econometrics 141:1331–1352; Lazarus,
+// Lewis, Stock and Watson 2018, J. Business & Economic Statistics 36:541–559). With fewer than kFewCosines, which discrete
+// gains can make vanish by chance, it is at least that of independent observations. The error is infinite where the horizon
+// is more than half of the observations.
 MeanEstimate EstimateForecastMean(std::span<const Unit> units, int horizon, double scale = 0);
 
-// The greater of 2 (horizon − 1) and ⌈1.3 √units⌉ − 1 (Lazarus, Lewis, Stock and Watson 2018, J. Business & Economic
-// Statistics 36:541–559), below units. The textbook's fewer lags call too many equals better.
-std::int64_t ForecastLags(std::int64_t units, int horizon);
+// ⌊0.4 units^⅔⌋ as Lazarus et al. advise, but at most units / (3 horizon), so that errors that overlap over horizon − 1
+// steps bias the variance by no more than some 3 %, and from 1 to kMostCosines, beyond which Student's t is the normal.
+std::int64_t ForecastCosines(std::int64_t units, int horizon);
+inline constexpr std::int64_t kFewCosines = 4, kMostCosines = 128;
 
 MeanEstimate Mirrored(const MeanEstimate& estimate);
 

@@ -51,6 +51,17 @@ double McnemarP(const ShareCounts& counts) {
   return SafeP(bm::cdf(bm::complement(chance, static_cast<double>(counts.wins - 1))));
 }
 
+double McnemarSize(std::int64_t differing, double p) {
+  if (p >= 1) return 1;
+  auto p_of = [&](std::int64_t wins) { return McnemarP({differing, wins, differing - wins}); };
+  std::int64_t above = 0, within = differing + 1;  // wins whose p is above `p`, and at most that
+  while (within - above > 1) {
+    std::int64_t middle = above + (within - above) / 2;
+    (p_of(middle) <= p ? within : above) = middle;
+  }
+  return within > differing ? 0 : p_of(within);
+}
+
 double ShareP(const ShareCounts& counts, double gain) {
   if (gain == 0) return McnemarP(counts);
   if (gain >= 1) return 1;

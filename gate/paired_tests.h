@@ -18,6 +18,10 @@ struct ShareCounts {
 // Gain ≤ 0: the exact McNemar test, P(Binomial(wins + losses, 1/2) ≥ wins); no mid-p.
 double McnemarP(const ShareCounts& counts);
 
+// The chance of a McnemarP of at most `p` where candidate and opponent differ on so many rows and are equal: the greatest
+// value ≤ `p` that the test can take, 0 where there is none. `differing` ≥ 0.
+double McnemarSize(std::int64_t differing, double p);
+
 // Gain ≤ `gain`, any gain in [−1, 1]: Tango's score statistic (Tango 1998, Statistics in Medicine 17:891–908) with a
 // continuity correction of one row, so that it errs towards keeping the opponent. At gain = 0 it is McnemarP instead,
 // and above 0 never less than that.

@@ -40,6 +40,7 @@ Status CheckRows(std::span<const double> gain, const Sampling& sampling) {
   if (sampling.horizon < 1) return Refuse(fmt::format("the horizon is {}, not at least 1", sampling.horizon));
   if (!sampling.weight.empty() && std::ranges::none_of(sampling.weight, [](double w) { return w > 0; }))
     return Refuse("all weights are 0");
+  if (std::string fault = FaultOfWeights(sampling.weight); !fault.empty()) return Refuse(std::move(fault));
   return {};
 }
 
@@ -126,6 +127,21 @@ std::int64_t CountRows(std::span<const double> gain, std::span<const double> wei
 }
 
 }  // namespace
+
+std::string FaultOfWeights(std::span<const double> weight) {
+  size_t least = weight.size(), most = weight.size();
+  for (size_t i = 0; i < weight.size(); ++i) {
+    if (weight[i] == 0) continue;
+    if (weight[i] < kLeastWeight || weight[i] > kMostWeight)
+      return fmt::format("row {} has {:g} as its weight, which is not from {:g} to {:g}", i + 1, weight[i], kLeastWeight,
+                         kMostWeight);
+    if (least == weight.size() || weight[i] < weight[least]) least = i;
+    if (most == weight.size() || weight[i] > weight[most]) most = i;
+  }
+  if (least == weight.size() || weight[most] / weight[least] <= kMostWeightRatio) return {};
+  return fmt::format("row {} weighs {:g} and row {} {:g}, more than {:g} times as much", least + 1, weight[least], most + 1,
+                     weight[most], kMostWeightRatio);
+}
 
 Result<Units> SumUnits(std::span<const double> gain, const Sampling& sampling) {
   RATCHET_TRY(CheckRows(gain, sampling));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,13 +11,20 @@
 // From rows to independent observations.
 namespace ratchet::gate {
 
+// Weights above 0 lie between these, and the greatest is at most so many times the least: beyond that the sums that
+// everything rests on would lose the rows that weigh little, or run over.
+inline constexpr double kLeastWeight = 1e-100, kMostWeight = 1e100, kMostWeightRatio = 1e12;
+
+// What is wrong with the size of these weights, in words; empty where nothing is. None is below 0 or not finite.
+std::string FaultOfWeights(std::span<const double> weight);
+
 // How the rows of a comparison came about; each span is empty or has one value a row, in the order of the gains, and
 // outlives the call.
 struct Sampling {
   // Rows of one group (user, session, clip, series) are not independent: their sum is one observation. Any codes;
   // only equality counts.
   std::span<const std::uint64_t> group;
-  // ≥ 0 and finite, not all 0. The gain is the weighted mean; rows of weight 0 count for nothing. The figures of a
+  // ≥ 0, not all 0, and of the sizes above. The gain is the weighted mean; rows of weight 0 count for nothing. The figures of a
   // comparison are as its maker weighted them.
   std::span<const double> weight;
   // For forecasts: when each row's target lies; rows of one time are one observation, and times that follow each other

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "gate/evaluate.h"
@@ -14,5 +15,13 @@ Result<Figure> BalancedAccuracy(const ClassColumns& columns, std::span<const dou
 Result<Figure> MacroF1(const ClassColumns& columns, std::span<const double> weight);
 Result<Figure> RocAuc(const ClassColumns& columns, std::span<const double> weight);
 Result<Figure> PrAuc(const ClassColumns& columns, std::span<const double> weight);
+
+// What the rows of each class, by target, add to a figure of a set that is `value`: their recall or F1 by the number of
+// classes. An area under a curve is the mean over either class alone (average precision: over the positives), and so rests
+// wholly on it.
+std::vector<double> ClassParts(const Metric& metric, const ClassColumns& columns, std::span<const double> weight, double value);
+
+// Weight of the rows of each class, by target; the predicted classes need not have been kept.
+std::vector<double> TargetWeights(const ClassColumns& columns, std::span<const double> weight);
 
 }  // namespace ratchet::gate

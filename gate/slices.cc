@@ -9,8 +9,9 @@
 #include <utility>
 
 #include "gate/alpha_ledger.h"
-#include "gate/bca.h"
 #include "gate/paired_statistic.h"
+#include "gate/shown_interval.h"
+#include "gate/step_down.h"
 
 namespace ratchet::gate {
 namespace {
@@ -40,17 +41,6 @@ Status CheckRule(std::span<const SliceInput> slices, const SliceRule& rule) {
   return {};
 }
 
-void ShowInterval(SliceOutcome& outcome, const Measured& measured, double confidence, const Shown& shown) {
-  Interval interval;
-  if (measured.can_tell && !measured.timed)
-    interval = BcaInterval(measured.units.units,
-                           {.confidence = confidence, .seed = shown.seed, .most_draws = shown.most_draws});
-  double tail = (1 - confidence) / 2;
-  bool open = interval.method == IntervalMethod::kNone;
-  outcome.interval_low = open ? LowerBound(measured, tail) : interval.low;
-  outcome.interval_high = open ? UpperBound(measured, tail) : interval.high;
-}
-
 struct Seen {
   SliceOutcome outcome;
   Statistic statistic;
@@ -78,7 +68,9 @@ Result<Seen> LookAt(const SliceInput& slice, const SliceRule& rule, const Shown&
   outcome.units = static_cast<std::int64_t>(measured->units.units.size());
   outcome.wins = measured->wins, outcome.losses = measured->losses;
   outcome.difference = measured->difference;
-  ShowInterval(outcome, *measured, rule.confidence, shown);
+  const ShownInterval interval =
+      IntervalToShow(*measured, {.confidence = rule.confidence, .seed = shown.seed, .most_draws = shown.most_draws});
+  outcome.interval_low = interval.low, outcome.interval_high = interval.high;
   if (outcome.rows < rule.min_rows) return seen;
   outcome.state = measured->can_tell ? SliceState::kHolds : SliceState::kCannotTell;
   if (!measured->can_tell) return seen;
@@ -99,17 +91,26 @@ bool IsTested(const SliceOutcome& outcome) {
   return outcome.state == SliceState::kHolds || outcome.state == SliceState::kWorse;
 }
 
-// Holm: the i-th least p (from 0) of m times m − i, never below that of a lesser p.
-void StepDown(std::vector<SliceOutcome>& outcomes, double alpha) {
-  std::vector<SliceOutcome*> tested;
-  for (SliceOutcome& outcome : outcomes)
-    if (IsTested(outcome)) tested.push_back(&outcome);
-  std::ranges::stable_sort(tested, {}, [](const SliceOutcome* outcome) { return outcome->p_worse; });
-  double adjusted = 0;
-  for (size_t i = 0; i < tested.size(); ++i) {
-    adjusted = std::max(adjusted, std::min(1.0, tested[i]->p_worse * static_cast<double>(tested.size() - i)));
-    tested[i]->p_adjusted = adjusted;
-    if (adjusted <= alpha) tested[i]->state = SliceState::kWorse;
+TestedP TestOf(const Seen& seen) {
+  const auto* counts = std::get_if<ShareCounts>(&seen.statistic);
+  bool exact = counts && seen.outcome.margin == 0;
+  return {.p = seen.outcome.p_worse, .differing = exact ? counts->wins + counts->losses : -1};
+}
+
+// Adjusts the p of all that are tested, and blames those that stay at most alpha.
+void Adjust(std::vector<Seen>& seen, double alpha) {
+  std::vector<TestedP> tests;
+  for (const Seen& one : seen)
+    if (IsTested(one.outcome)) tests.push_back(TestOf(one));
+  const std::vector<double> adjusted = AdjustStepDown(tests);
+  const double level = alpha / static_cast<double>(std::max<size_t>(1, tests.size()));
+  auto next = adjusted.begin();
+  for (Seen& one : seen) {
+    SliceOutcome& outcome = one.outcome;
+    if (!IsTested(outcome)) continue;
+    outcome.p_adjusted = *next++;
+    if (outcome.p_adjusted <= alpha) outcome.state = SliceState::kWorse;
+    outcome.detectable_loss = DetectableLoss(one.statistic, outcome.margin, level);
   }
 }
 
@@ -171,17 +172,13 @@ Result<SliceReport> JudgeSlices(std::span<const SliceInput> slices, const SliceR
   const double alpha = 1 - rule.confidence;
   Shown shown = rule.shown;
   shown.most_draws /= static_cast<std::int64_t>(slices.size());
-  std::vector<Statistic> statistics;
+  std::vector<Seen> all;
   for (const SliceInput& slice : slices) {
     RATCHET_ASSIGN(Seen seen, LookAt(slice, rule, shown));
-    report.slices.push_back(std::move(seen.outcome));
-    statistics.push_back(seen.statistic);
+    all.push_back(std::move(seen));
   }
-  StepDown(report.slices, alpha);
-  double level = alpha / static_cast<double>(std::max<std::int64_t>(1, std::ranges::count_if(report.slices, IsTested)));
-  for (size_t i = 0; i < slices.size(); ++i)
-    if (SliceOutcome& outcome = report.slices[i]; IsTested(outcome))
-      outcome.detectable_loss = DetectableLoss(statistics[i], outcome.margin, level);
+  Adjust(all, alpha);
+  for (Seen& seen : all) report.slices.push_back(std::move(seen.outcome));
   report.any_worse = std::ranges::any_of(report.slices, [](auto& s) { return s.state == SliceState::kWorse; });
   report.reason = Sentence(report.slices);
   return report;

@@ -48,8 +48,8 @@ struct SliceOutcome {
   double interval_low = 0, interval_high = 0;  // as in Decision, at `confidence`
   std::string test;
   double p_worse = 1;     // of "no worse than the margin", one-sided
-  double p_adjusted = 1;  // Holm's, over the slices that were tested
-  // The loss that would be proven with 80 % power at Holm's first step, by the spread seen. Infinite where not tested.
+  double p_adjusted = 1;  // over the slices that were tested (gate/step_down.h)
+  // The loss that would be proven with 80 % power at alpha / slices tested, by the spread seen. Infinite where not tested.
   double detectable_loss = 0;
 };
 
@@ -65,9 +65,9 @@ struct SliceReport {
   std::string reason;  // one sentence for people; empty where there are no slices
 };
 
-// Each slice by the test of the decision turned round, one-sided, with Holm's step-down over those that are tested
-// (Holm 1979, Scand. J. Statistics 6:65–70): that some slice is blamed falsely has probability at most 1 − confidence,
-// however the slices overlap. The level is that of one decision, not of the ledger: a false blame keeps a candidate
+// Each slice by the test of the decision turned round, one-sided, with Holm's step-down over those that are tested as
+// gate/step_down.h sharpens it: that some slice is blamed falsely has probability at most 1 − confidence, however the
+// slices overlap. The level is that of one decision, not of the ledger: a false blame keeps a candidate
 // out and promotes none. kInvalid: as Decide, with the slice's name; a rule or margin out of range.
 Result<SliceReport> JudgeSlices(std::span<const SliceInput> slices, const SliceRule& rule);
 

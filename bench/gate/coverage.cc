@@ -4,9 +4,12 @@
 #include <cmath>
 #include <functional>
 #include <numbers>
+#include <numeric>
 #include <utility>
 
+#include "bench/gate/metric_rows.h"
 #include "gate/decision.h"
+#include "gate/evaluate.h"
 
 namespace ratchet::bench {
 namespace {
@@ -86,6 +89,36 @@ Sample Forecasts(int steps, Random& random) {
   return sample;
 }
 
+gate::Comparison Compared(const gate::Metric& metric, int rows, Random& random) {
+  const std::int64_t classes = metric.needs == gate::Needs::kPositiveProbability ? 2 : 4;
+  const PairedAnswers both = DrawAnswers(metric.needs, classes, rows, random);
+  return gate::Compare(metric, both.candidate.Evidence(metric.needs, classes), both.live.Evidence(metric.needs, classes))
+      .value();
+}
+
+// By so many rows that its own error is of no matter beside an interval of a few thousand.
+double TrueDifference(const gate::Metric& metric, const Run& run) {
+  constexpr int kParts = 16, kRows = 25'000;
+  auto parts = RunTrials(run, 400, kParts, [&](Random& random) {
+    gate::Comparison part = Compared(metric, kRows, random);
+    return std::reduce(part.gain.begin(), part.gain.end()) / kRows;
+  });
+  return std::reduce(parts.begin(), parts.end()) / kParts;
+}
+
+std::vector<Source> MetricSources(const Run& run) {
+  std::vector<Source> sources;
+  for (const gate::Metric& known : gate::KnownMetrics()) {
+    bool needs_cut_off = known.takes_cut_off == gate::CutOff::kRequired;
+    gate::Metric metric = gate::ParseMetric(std::string(known.name) + (needs_cut_off ? "@3" : "")).value();
+    double truth = TrueDifference(metric, run);
+    for (int rows : {500, 2'000})
+      sources.push_back({gate::MetricText(metric) + ", " + std::to_string(rows) + " rows", truth,
+                         [=](Random& r) { return Sample{.comparison = Compared(metric, rows, r)}; }});
+  }
+  return sources;
+}
+
 std::vector<Source> Sources() {
   std::vector<Source> sources;
   for (int rows : {500, 2'000, 20'000}) {
@@ -119,14 +152,11 @@ Covered Look(const Source& source, Random& random) {
           d.lower_bound <= source.truth, d.interval_method};
 }
 
-}  // namespace
-
-std::vector<CoverageRow> SimulateCoverage(const Run& run, int trials) {
+std::vector<CoverageRow> Simulate(const Run& run, const std::vector<Source>& sources, std::uint64_t stream, int trials) {
   std::vector<CoverageRow> rows;
-  std::uint64_t stream = 500;
-  for (const Source& source : Sources()) {
+  for (const Source& source : sources) {
     auto covered = RunTrials(run, stream++, trials, [&](Random& random) { return Look(source, random); });
-    CoverageRow row{.data = source.data, .method = covered.front().method};
+    CoverageRow row{.data = source.data, .method = covered.front().method, .trials = trials};
     auto share = [&](bool Covered::* what) {
       return static_cast<double>(std::ranges::count_if(covered, [&](const Covered& c) { return c.*what; })) / trials;
     };
@@ -136,6 +166,14 @@ std::vector<CoverageRow> SimulateCoverage(const Run& run, int trials) {
     rows.push_back(row);
   }
   return rows;
+}
+
+}  // namespace
+
+std::vector<CoverageRow> SimulateCoverage(const Run& run, int trials) { return Simulate(run, Sources(), 500, trials); }
+
+std::vector<CoverageRow> SimulateMetricCoverage(const Run& run, int trials) {
+  return Simulate(run, MetricSources(run), 600, trials);
 }
 
 }  // namespace ratchet::bench

@@ -20,6 +20,7 @@ struct Settings {
   double alpha = 0.05;
   bool json = false, full = false;
   std::string part = "all";  // of the full answer
+  int trials = 4'000;        // of each row of the tables of intervals
 };
 
 constexpr Kin kKins[] = {Kin::kIndependent, Kin::kChildren, Kin::kChain, Kin::kSweeps};
@@ -141,7 +142,9 @@ void PrintFull(const Settings& settings) {
     std::printf("### Slices\n\n%s\n%s\n", SliceNullTable(SliceNulls(settings, 10'000)).c_str(),
                 SlicePowerTable(settings.alpha, SlicePower(settings, 4'000)).c_str());
   if (wanted("intervals"))
-    std::printf("### Intervals\n\n%s", CoverageTable(SimulateCoverage(settings.run, 4'000)).c_str());
+    std::printf("### Intervals\n\n%s\n", CoverageTable(SimulateCoverage(settings.run, settings.trials)).c_str());
+  if (wanted("metrics"))
+    std::printf("### Intervals by metric\n\n%s", CoverageTable(SimulateMetricCoverage(settings.run, settings.trials)).c_str());
 }
 
 void PrintBrief(const Settings& settings) {
@@ -166,7 +169,11 @@ int main(int argc, char** argv) {
   app.add_flag("--json", settings.json, "The figures that matter, as JSON");
   app.add_flag("--full", settings.full, "All tables, with more sequences: takes ten minutes and more")->excludes("--json");
   app.add_option("--part", settings.part, "Of --full")
-      ->check(CLI::IsMember({"all", "promotions", "power", "slices", "intervals"}))
+      ->check(CLI::IsMember({"all", "promotions", "power", "slices", "intervals", "metrics"}))
+      ->needs("--full")
+      ->capture_default_str();
+  app.add_option("--trials", settings.trials, "Samples of each row of the tables of intervals")
+      ->check(CLI::Range(10, 1'000'000))
       ->needs("--full")
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

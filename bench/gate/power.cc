@@ -83,6 +83,22 @@ SliceCell SimulateSlices(const Run& run, double alpha, const SliceCell& cell, in
   return result;
 }
 
+double BestSlicePower(double alpha, const SliceCell& cell) {
+  using Binomial = boost::math::binomial_distribution<double>;
+  const double level = 1 - std::pow(1 - alpha, 1.0 / cell.slices), lost = (cell.differing + cell.loss) / 2 / cell.differing;
+  double power = 0;
+  for (std::int64_t differ = 1; differ <= cell.rows; ++differ) {
+    const Binomial equal(static_cast<double>(differ), 0.5), worse(static_cast<double>(differ), lost);
+    std::int64_t least = differ + 1;  // losses that refute
+    while (least > 0 && gate::McnemarP({cell.rows, least - 1, differ - least + 1}) <= level) --least;
+    double sure = least > differ ? 0 : gate::McnemarP({cell.rows, least, differ - least});
+    const double edge = static_cast<double>(least - 1), drawn = (level - sure) / boost::math::pdf(equal, edge);
+    const double found = boost::math::cdf(boost::math::complement(worse, edge)) + drawn * boost::math::pdf(worse, edge);
+    power += found * boost::math::pdf(Binomial(static_cast<double>(cell.rows), cell.differing), static_cast<double>(differ));
+  }
+  return power;
+}
+
 std::int64_t SliceRowsNeeded(double alpha, int slices, double differing, double loss) {
   constexpr std::int64_t kManyRows = 1'000'000;
   double n = static_cast<double>(kManyRows);

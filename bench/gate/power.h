@@ -32,6 +32,10 @@ struct SliceCell {
 };
 SliceCell SimulateSlices(const Run& run, double alpha, const SliceCell& cell, int trials);
 
+// The power of the best unbiased test of a slice (the randomised McNemar test, Lehmann 1959, ch. 4) at the level that
+// independent slices may have each, 1 − (1 − α)^(1 / slices): what no other procedure can pass.
+double BestSlicePower(double alpha, const SliceCell& cell);
+
 // Rows a slice needs for 80 % power.
 std::int64_t SliceRowsNeeded(double alpha, int slices, double differing, double loss);
 

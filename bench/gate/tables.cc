@@ -2,6 +2,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <cmath>
+
 namespace ratchet::bench {
 
 std::string NullTable(const NullPlan& plan, const std::vector<NullResult>& results) {
@@ -39,20 +41,22 @@ std::string SliceNullTable(const std::vector<SliceCell>& cells) {
 
 std::string SlicePowerTable(double alpha, const std::vector<SliceCell>& cells) {
   std::string text =
-      "| slices | rows a slice | rows differing | true loss in one | caught | rows a slice for 80 % |\n"
-      "| ---: | ---: | ---: | ---: | ---: | ---: |\n";
+      "| slices | rows a slice | rows differing | true loss in one | caught | at most possible | rows a slice for 80 % |\n"
+      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
   for (const SliceCell& c : cells)
-    text += fmt::format("| {} | {} | {:.0f} % | {:.0f} points | {:.3f} | {} |\n", c.slices, c.rows, 100 * c.differing,
-                        100 * c.loss, c.caught.share, SliceRowsNeeded(alpha, c.slices, c.differing, c.loss));
+    text += fmt::format("| {} | {} | {:.0f} % | {:.0f} points | {:.3f} | {:.3f} | {} |\n", c.slices, c.rows, 100 * c.differing,
+                        100 * c.loss, c.caught.share, BestSlicePower(alpha, c),
+                        SliceRowsNeeded(alpha, c.slices, c.differing, c.loss));
   return text;
 }
 
 std::string CoverageTable(const std::vector<CoverageRow>& rows) {
   std::string text =
-      "| gains | 95 % interval by | holds the truth | lies below it | lower bound at 5 % holds |\n"
-      "| --- | --- | ---: | ---: | ---: |\n";
+      "| gains | 95 % interval by | holds the truth | ± (two errors) | lies below it | lower bound at 5 % holds |\n"
+      "| --- | --- | ---: | ---: | ---: | ---: |\n";
   for (const CoverageRow& r : rows)
-    text += fmt::format("| {} | {} | {:.3f} | {:.3f} | {:.3f} |\n", r.data, r.method, r.shown, r.too_low, r.bound);
+    text += fmt::format("| {} | {} | {:.4f} | {:.4f} | {:.3f} | {:.3f} |\n", r.data, r.method, r.shown,
+                        2 * std::sqrt(r.shown * (1 - r.shown) / r.trials), r.too_low, r.bound);
   return text;
 }
 

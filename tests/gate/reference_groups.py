@@ -4,7 +4,7 @@ and not from the closed forms of the gate. Run: reference_groups.py > reference_
 
 - groups: CR2 as Bell and McCaffrey write it, with the hat matrix, the inverse square roots of I − H by eigenvalues, and
   Satterthwaite's degrees from the traces of the quadratic form (numpy).
-- times: Newey and West's sum over all pairs of times, with Harvey, Leybourne and Newbold's factor.
+- times: the equal-weighted cosine estimate of the long-run variance, each cosine sum worked out by itself.
 - bootstrap: the ABC interval by numeric derivatives of the figure as a function of the observations' shares, expanded by
   the error and degrees of CR2.
 """
@@ -39,14 +39,19 @@ def cr2(gain, group, weight):
     return mean, math.sqrt(variance), np.trace(gram) ** 2 / np.sum(gram**2)
 
 
-def newey_west(gain, time, horizon):
+def cosines(gain, time, horizon):
     times = sorted(set(time))
     n, rows, mean = len(times), len(gain), sum(gain) / len(gain)
     residual = [sum(gain[i] - mean for i in range(rows) if time[i] == t) for t in times]
-    lags = min(max(2 * (horizon - 1), math.ceil(1.3 * math.sqrt(n)) - 1), n - 1)
-    total = sum(residual[i] * residual[j] * max(0, 1 - abs(i - j) / (lags + 1)) for i in range(n) for j in range(n))
-    few = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
-    return mean, math.sqrt(total / few) / rows, min(n - 1, 1.5 * n / (lags + 1))
+    count = max(1, min(int(0.4 * n ** (2 / 3)), n // (3 * horizon), 128))
+    waves = [
+        math.sqrt(2 / n) * math.fsum(residual[t] * float(mp.cos(mp.pi * wave * (t + mp.mpf(1) / 2) / n)) for t in range(n))
+        for wave in range(1, count + 1)
+    ]
+    long_run = math.fsum(w * w for w in waves) / count
+    if count < 4:
+        long_run = max(long_run, math.fsum(r * r for r in residual) / n)
+    return mean, math.sqrt(n * long_run) / rows, count
 
 
 def student_quantile(p, degrees):
@@ -139,7 +144,7 @@ def main():
                 time.append(3 * t)
         order = draw.sample(range(len(gain)), len(gain))
         gain, time = [gain[i] for i in order], [time[i] for i in order]
-        found = ", ".join(repr(float(v)) for v in newey_west(gain, time, horizon))
+        found = ", ".join(repr(float(v)) for v in cosines(gain, time, horizon))
         print(f"    {{{numbers(gain)},\n     {numbers(time)},\n     {horizon}, {found}}},")
     print("};\n\n}  // namespace ratchet::gate::reference")
 

@@ -37,16 +37,22 @@ TEST(JudgeSlices, CallsWorseOnlyWhatIsProven) {
   EXPECT_EQ(report.reason, "Proven worse beyond the margin: north by 0.08.");
 }
 
-TEST(JudgeSlices, StepsDownAsHolmDoes) {
+TEST(JudgeSlices, StepsDownByWhatExactTestsCanUse) {
   std::vector<SliceInput> slices = {Shares("a", 20, 34, 900), Shares("b", 20, 44, 900), Shares("c", 20, 38, 900),
                                     Shares("d", 30, 20, 900)};
   SliceReport report = JudgeSlices(slices, {}).value();
   double a = McnemarP({954, 34, 20}), b = McnemarP({964, 44, 20}), c = McnemarP({958, 38, 20}), d = McnemarP({950, 20, 30});
   ASSERT_LT(b, c);
   ASSERT_LT(c, a);
-  EXPECT_DOUBLE_EQ(report.slices[1].p_adjusted, 4 * b);
-  EXPECT_DOUBLE_EQ(report.slices[2].p_adjusted, std::max(4 * b, 3 * c));
-  EXPECT_DOUBLE_EQ(report.slices[0].p_adjusted, std::max(3 * c, 2 * a));
+  auto chance = [](double p, std::vector<std::int64_t> differing) {
+    double sum = 0;
+    for (std::int64_t rows : differing) sum += McnemarSize(rows, p);
+    return sum;
+  };
+  EXPECT_DOUBLE_EQ(report.slices[1].p_adjusted, chance(b, {64, 58, 54, 50}));
+  EXPECT_LT(report.slices[1].p_adjusted, 4 * b);
+  EXPECT_DOUBLE_EQ(report.slices[2].p_adjusted, std::max(report.slices[1].p_adjusted, chance(c, {58, 54, 50})));
+  EXPECT_DOUBLE_EQ(report.slices[0].p_adjusted, std::max(report.slices[2].p_adjusted, chance(a, {54, 50})));
   EXPECT_DOUBLE_EQ(report.slices[3].p_adjusted, d);
   EXPECT_EQ(report.slices[1].state, SliceState::kWorse);
   // Below 5 % alone, not among four.

@@ -190,6 +190,23 @@ TEST(Decide, SaysHowTheIntervalWasMade) {
   EXPECT_TRUE(std::isfinite(alike.interval_high));
 }
 
+// Rare losses pull BCa's interval one way and Student's t the other.
+TEST(Decide, ShowsNoEndNearerThanTheTestSaysUnlessRowsAreRightOrWrong) {
+  std::mt19937_64 random(8);
+  std::lognormal_distribution<double> loss;
+  Comparison skewed{.candidate = 2, .opponent = 1};
+  for (int i = 0; i < 300; ++i) skewed.gain.push_back(-loss(random));
+  Decision bca = Decide(skewed, {}, {}).value();
+  Decision low = Decide(skewed, {}, {.confidence = 0.975}, {}, {.most_draws = 0}).value();  // its bound is one-sided
+  EXPECT_EQ(bca.interval_method, "bca");
+  EXPECT_LE(bca.interval_low, low.lower_bound);
+  EXPECT_LT(bca.interval_low, bca.difference);
+  EXPECT_GT(bca.interval_high, bca.difference);
+  Comparison shares = Shares(60, 40, 900);
+  Decision right = Decide(shares, {}, {}).value();
+  EXPECT_GT(right.interval_low, Decide(shares, {}, {.confidence = 0.975})->lower_bound);
+}
+
 TEST(Decide, IsTheSameBitsForTheSameSeedAndTheSameVerdictForAnother) {
   Comparison comparison = Normals(500, 0.1, 5);
   Decision one = Decide(comparison, {}, {}, {}, {.seed = 1}).value();
