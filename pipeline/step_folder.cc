@@ -132,6 +132,7 @@ void AddTestPart(Json& step, const StepInputs& inputs, const BlobStore& blobs) {
   step["metric"] = inputs.metric;
   step["baseline"] = inputs.spec->gate.baseline;
   step["slices"] = ColumnsBeside(inputs.spec->test);
+  step["leakage"] = LeakageToJson(inputs.spec->data.leakage);
 }
 
 // Every path below the data directory that the step's inputs name.

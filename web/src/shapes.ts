@@ -220,6 +220,25 @@ export interface Dataset {
   updated_at: number;
   /// Of one dataset only, not in lists.
   holdout_epochs?: HoldoutEpoch[];
+  /// Sealed rows that a rotation would retire into training.
+  spent_rows?: number;
+}
+
+export interface LeakedRows {
+  mode: string;
+  action: 'none' | 'told' | 'dropped' | 'refused';
+  rows: number;
+  share: number;
+  examples: { holdout: string; training: string }[];
+}
+
+/// Sealed rows that stand in training as well.
+export interface Leakage {
+  rows: number;
+  training_rows: number;
+  dropped: number;
+  equal: LeakedRows;
+  near?: LeakedRows & { by: string; compared: number };
 }
 
 export interface HoldoutEpoch {
@@ -341,6 +360,7 @@ export interface Decision {
   class_report?: { classes: string[]; candidate: SideReport; opponent: SideReport };
   /// Absent in decisions of before the ledger.
   holdout?: { epoch: number; look: number; level: number; spent: number; left: number; next_level: number; rows: number };
+  leakage?: Leakage;
   decided_at: number;
 }
 
