@@ -100,6 +100,10 @@ describe('Model page', () => {
     await page.getByText('v9 is worse than live v8 by 0.2336 accuracy on 11968 holdout rows: it stays out.').waitFor();
     await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
     await page.getByRole('region', { name: 'Slices' }).getByText('proven worse, p 0.0040').waitFor();
+    const leaks = page.getByRole('region', { name: 'Leakage' });
+    await leaks.getByText(/40 of 12,008 \(0\.33 %\) have the same inputs as a training row; judged without them/).waitFor();
+    await leaks.getByText(/96 of 12,008 \(0\.80 %\) have a picture that looks like that of a training row; they count in this decision/).waitFor();
+    await leaks.getByText('parcel-90412').waitFor();
     const classes = page.getByRole('region', { name: 'Classes' });
     await classes.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
     assert.match(await classes.getByRole('row', { name: /^bag/ }).textContent(), /120.*3,869/);
@@ -266,6 +270,8 @@ describe('Data and pipelines', () => {
     const page = await open(browser, `${api.url}#/datasets/parcels`);
     const ledger = page.getByRole('table', { name: /α ledger/ });
     await ledger.getByRole('row', { name: /parcel-sorter, 2 9,950 2 0\.00338/ }).waitFor();
+    await page.getByText('1,988 sealed rows are of closed epochs').waitFor();
+    await page.getByText('ratchet dataset rotate-holdout parcels').waitFor();
     await finish(page);
   });
 
