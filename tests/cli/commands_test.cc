@@ -179,6 +179,7 @@ TEST(Ratchet, HasAFullHelpPageForEveryCommand) {
                                                                                         {"dataset", "list"},
                                                                                         {"dataset", "show"},
                                                                                         {"dataset", "preview"},
+                                                                                        {"dataset", "rotate-holdout"},
                                                                                         {"model", "list"},
                                                                                         {"model", "show"},
                                                                                         {"model", "versions"},

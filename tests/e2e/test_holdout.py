@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import sqlite3
 import threading
 
@@ -78,7 +79,7 @@ train:
   command: [/usr/bin/python3, spy.py]
   inputs: [peek.peeked.txt]
   params: {rate: 1}
-  sweep: {rate: {values: [1, 2]}, search: grid}
+  sweep: {rate: [1, 2], search: grid}
   limits: {time: 60s, attempts: 1}
 """
 
@@ -133,7 +134,7 @@ def reviews(rows, start=0, copies_of=None):
     lines = ["id,text,mood"]
     for index in range(start, start + rows):
         seed = index if copies_of is None else copies_of + index - start
-        text = " ".join(words[(seed * 7919 + place * place * 31 + seed * place) % len(words)] for place in range(14)) + f" n{seed}"
+        text = " ".join(random.Random(seed).choices(words, k=14)) + f" n{seed}"
         lines.append(f"r{index:06d},{text},{'good' if seed % 2 else 'bad'}")
     return "\n".join(lines) + "\n"
 
