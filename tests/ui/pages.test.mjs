@@ -101,8 +101,8 @@ describe('Model page', () => {
     await page.getByRole('img', { name: /^Gain −0\.2336, 95 % interval from −0\.2382 to −0\.2290/ }).waitFor();
     await page.getByRole('region', { name: 'Slices' }).getByText('proven worse, p 0.0040').waitFor();
     const leaks = page.getByRole('region', { name: 'Leakage' });
-    await leaks.getByText(/40 of 12,008 \(0\.33 %\) have the same inputs as a training row; judged without them/).waitFor();
-    await leaks.getByText(/96 of 12,008 \(0\.80 %\) have a picture that looks like that of a training row; they count in this decision/).waitFor();
+    await leaks.getByText(/40 of 12,008 \(0\.33 %\) have the same inputs as a training row;\s+judged without them/).waitFor();
+    await leaks.getByText(/96 of 12,008 \(0\.80 %\) have a picture that looks like that of a training row;\s+they count in this decision/).waitFor();
     await leaks.getByText('parcel-90412').waitFor();
     const classes = page.getByRole('region', { name: 'Classes' });
     await classes.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
