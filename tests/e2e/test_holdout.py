@@ -77,7 +77,7 @@ steps:
   count: {recipe: flow.sql, params: {query: "SELECT count(*) AS n FROM data_train.rows"}, inputs: [data.train], outputs: [n.pack]}
 train:
   command: [/usr/bin/python3, spy.py]
-  inputs: [peek.peeked.txt]
+  inputs: [peek.peeked.txt, count.n.pack]
   params: {rate: 1}
   sweep: {rate: [1, 2], search: grid}
   limits: {time: 60s, attempts: 1}
