@@ -212,6 +212,9 @@ Outcome Show(Context& context, const std::string& word) {
   context.console.Out("\n" + SchemaTable(context.console, Field(dataset, "schema")));
   const Table epochs = EpochsTable(Field(dataset, "holdout_epochs"));
   if (!epochs.Empty()) context.console.Out("\n" + epochs.Render(context.console));
+  if (const auto spent = IntField(dataset, "spent_rows").value_or(0); spent > 0)
+    context.console.NoteLine(fmt::format("{} of closed epochs can become training rows: ratchet dataset rotate-holdout {}",
+                                         Counted(spent, "sealed row"), named.name));
   return kExitDone;
 }
 
@@ -297,6 +300,59 @@ void AddPush(CLI::App& group, Context& context) {
       ->check(NumberWithin(0, 1));
 }
 
+struct RotateOptions {
+  std::string name, model, reason;
+  bool current = false, force = false;
+};
+
+Outcome Rotate(Context& context, const RotateOptions& options) {
+  RATCHET_ASSIGN(Client client, context.Connect());
+  Json body = {{"current", options.current}, {"force", options.force}, {"reason", options.reason}};
+  if (!options.model.empty()) body["model"] = options.model;
+  RATCHET_ASSIGN(std::string answer, client.Post("/api/v1/datasets/" + options.name + "/rotate-holdout",
+                                                 {.text = body.dump(), .idempotency_key = NewIdempotencyKey()}));
+  if (context.Json()) {
+    PrintRaw(context.console, answer);
+    return kExitDone;
+  }
+  RATCHET_ASSIGN(Json rotated, DecodeAnswer(answer));
+  const Json& version = Field(rotated, "version");
+  const std::int64_t rows = IntField(rotated, "rows").value_or(0), withheld = IntField(rotated, "withheld").value_or(0);
+  if (!context.console.Quiet())
+    context.console.OutLine(fmt::format("{}@{}: {} of the pushes up to {} can be trained on now ({})", options.name,
+                                        ShownInt(IntField(version, "version")), Counted(rows, "sealed row"),
+                                        ShownInt(IntField(rotated, "until_push")), RowsText(Field(version, "rows"))));
+  if (withheld > 0)
+    context.console.NoteLine(fmt::format("{} stay sealed: a later push's holdout has their keys, too.", Counted(withheld, "row")));
+  for (const Json& model : Field(rotated, "losing"))
+    context.console.NoteLine(fmt::format("Candidates of {} are judged on fewer rows from now on.", ShownValue(model)));
+  if (IntField(Field(version, "rows"), "holdout").value_or(0) == 0)
+    context.console.NoteLine("No sealed row is left: no candidate can be judged until fresh rows are pushed.");
+  return kExitDone;
+}
+
+void AddRotate(CLI::App& group, Context& context) {
+  auto options = std::make_shared<RotateOptions>();
+  CLI::App* command =
+      AddCommand(group, context,
+                 {.name = "rotate-holdout",
+                  .summary = "retire sealed rows that are worn out into training",
+                  .details = "Makes a new version of the dataset in which the holdout rows of closed epochs are training\n"
+                             "rows: those that every model has moved on from. A row of a retired key is a training row\n"
+                             "ever after, also when a later push brings it again. This cannot be undone.",
+                  .examples = "ratchet dataset show parcels\n"
+                              "ratchet dataset rotate-holdout parcels\n"
+                              "ratchet dataset rotate-holdout parcels --model parcel-sorter --current --reason \"alpha is spent\""},
+                 [&context, options] { return Rotate(context, *options); });
+  AddArgument(command, context, "NAME", options->name, "The dataset's name", Completes::kDataset);
+  context.completions[command->add_option("--model", options->model, "What this model has moved on from (default: all models)")
+                          ->type_name("MODEL")
+                          ->check(NameOf(Completes::kModel))] = Completes::kModel;
+  command->add_flag("--current", options->current, "Also the rows of the current epoch: the next candidate needs fresh ones");
+  command->add_flag("--force", options->force, "Also rows that another model is still judged on");
+  command->add_option("--reason", options->reason, "Why, for the audit log")->type_name("TEXT");
+}
+
 }  // namespace
 
 void AddDatasetCommands(CLI::App& root, Context& context) {
@@ -310,6 +366,7 @@ void AddDatasetCommands(CLI::App& root, Context& context) {
               .details = "One line for each dataset with the rows in each split.",
               .examples = "ratchet dataset list"},
              [&context] { return List(context); });
+  AddRotate(*group, context);
   auto shown = std::make_shared<std::string>();
   CLI::App* show = AddCommand(*group, context,
                               {.name = "show",

@@ -85,6 +85,22 @@ std::string LookText(const Json& holdout) {
                      level("left"), level("next_level"));
 }
 
+// Sealed rows that training has as well; empty where none were looked for or found.
+std::string LeakText(const Json& leakage, const char* which, const char* words) {
+  if (!leakage.is_object() || !leakage.contains(which)) return {};
+  const Json& found = Field(leakage, which);
+  const std::int64_t rows = IntField(found, "rows").value_or(0);
+  if (rows == 0) return {};
+  std::string text = fmt::format("{} sealed {} ({:.2g} %) {} {} {} of training", ShownCount(rows), rows == 1 ? "row" : "rows",
+                                 100 * NumberField(found, "share").value_or(0), rows == 1 ? "has" : "have", words, rows == 1 ? "a row" : "rows");
+  text += TextField(found, "action") == "dropped" ? ": judged without them" : ": judged with them";
+  for (const Json& pair : Field(found, "examples")) {
+    text += fmt::format("; {} is {}", OneLine(TextField(pair, "holdout")), OneLine(TextField(pair, "training")));
+    break;
+  }
+  return text;
+}
+
 // The gate's report in a few lines.
 std::string DecisionText(const Console& console, const Json& decision) {
   auto difference = NumberField(decision, "difference");
@@ -100,6 +116,8 @@ std::string DecisionText(const Console& console, const Json& decision) {
        {"Interval", IntervalText(decision)},
        {"Test", TestText(decision)},
        {"Rows", ShownCount(IntField(decision, "rows").value_or(0)) + " of the holdout"},
+       {"Leakage", LeakText(Field(decision, "leakage"), "equal", "the inputs of")},
+       {"Near leakage", LeakText(Field(decision, "leakage"), "near", "nearly the inputs of")},
        {"Look", LookText(Field(decision, "holdout"))},
        {"Rows needed", needed ? ShownCount(*needed) : ""}}, console);
 }

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/names.h"
 #include "daemon/api_handlers.h"
+#include "daemon/dataset_rotation.h"
 #include "daemon/shapes.h"
 #include "lake/ingest.h"
 #include "lake/manifest.h"
@@ -78,11 +79,7 @@ Result<lake::Manifest> ManifestBefore(Api& api, const std::string& name,
                                       const lake::Schema& schema) {
   if (!dataset || dataset->latest_version == 0)
     return lake::Manifest{.dataset = name, .version = 0, .schema = schema, .split = policy, .segments = {}};
-  RATCHET_ASSIGN(const registry::DatasetVersion latest, api.store.Read([&](Db& db) {
-    return registry::GetDatasetVersion(db, name, dataset->latest_version);
-  }));
-  RATCHET_ASSIGN(const std::string text, api.blobs.Read(latest.manifest));
-  return lake::ManifestFromJson(text);
+  return LatestManifest(api, *dataset);
 }
 
 registry::SplitCounts Counts(const lake::SplitRows& rows) {
@@ -122,6 +119,9 @@ class Push {
         .format = format, .schema = std::nullopt, .split = policy_, .staging = api_.data_dir + "/staging"};
     if (dataset_ && dataset_->schema) {
       RATCHET_ASSIGN(options.schema, lake::SchemaFromJson(dataset_->schema->dump()));
+      RATCHET_ASSIGN(const lake::Manifest latest, LatestManifest(api_, *dataset_));
+      RATCHET_ASSIGN(options.retired, RetiredKeysOf(api_, latest));
+      dealt_after_ = latest.retired;
     }
     RATCHET_ASSIGN(ingest_, lake::Ingest::Start(std::move(options)));
     std::vector<char> buffer(256 * 1024);
@@ -143,6 +143,10 @@ class Push {
     if (before.schema != ingested_.schema || before.split != policy_)
       return Fail(ErrorCode::kInvalid, "push to dataset", name_,
                   "another first push gave it other columns or another split", "Push again");
+    if (before.retired != dealt_after_) {
+      RATCHET_TRY(TakeOutRetired(api_, before, ingested_.packs));
+      dealt_after_ = before.retired;
+    }
     const lake::Manifest next = lake::NextManifest(before, ingested_.packs);
     RATCHET_ASSIGN(const std::string manifest, api_.blobs.Put(lake::ManifestToJson(next)));
     registry::DatasetVersion version{.dataset = name_,
@@ -171,7 +175,8 @@ class Push {
   lake::SplitPolicy policy_;
   std::unique_ptr<lake::Ingest> ingest_;  // holds the staging folder
   lake::IngestResult ingested_;
-  std::string digest_;  // of the body
+  std::optional<lake::Retired> dealt_after_;  // the retired keys that the packs are free of
+  std::string digest_;                        // of the body
 };
 
 }  // namespace
@@ -195,6 +200,7 @@ Result<Response> GetDataset(Api& api, const Request& request) {
   Json json = DatasetJson(dataset);
   json["holdout_epochs"] = Json::array();
   for (const registry::HoldoutEpoch& epoch : epochs) json["holdout_epochs"].push_back(HoldoutEpochJson(epoch));
+  RATCHET_ASSIGN(json["spent_rows"], SpentRows(api, dataset));
   return JsonResponse(json);
 }
 

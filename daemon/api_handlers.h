@@ -29,6 +29,7 @@ Result<Response> ListDatasetVersions(Api& api, const Request& request);
 Result<Response> GetDatasetVersion(Api& api, const Request& request);
 Result<Response> GetDatasetRows(Api& api, const Request& request);
 Result<Response> PushDataset(Api& api, const Request& request);
+Result<Response> RotateHoldout(Api& api, const Request& request);
 
 Result<Response> ListModels(Api& api, const Request& request);
 Result<Response> GetModel(Api& api, const Request& request);

@@ -55,6 +55,7 @@ constexpr ApiRoute kRoutes[] = {
      GetDatasetVersion},
     {{"GET", "/api/v1/datasets/{name}/versions/{version}/rows", "getDatasetRows", kViewer, kPlain, kNone, "", kPaged},
      GetDatasetRows},
+    {{"POST", "/api/v1/datasets/{name}/rotate-holdout", "rotateHoldout", kOperator, kPlain, kSmall, kJson}, RotateHoldout},
 
     {{"GET", "/api/v1/models", "listModels", kViewer, kPlain, kNone, "", kPaged}, ListModels},
     {{"GET", "/api/v1/models/{model}", "getModel", kViewer, kPlain, kNone, ""}, GetModel},

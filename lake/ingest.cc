@@ -18,7 +18,7 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 class StreamingIngest final : public Ingest {
  public:
   StreamingIngest(IngestOptions options, std::string folder)
-      : options_(std::move(options)), folder_(std::move(folder)), sink_(options_.split, folder_), body_(MakeBody()) {}
+      : options_(std::move(options)), folder_(std::move(folder)), sink_(options_.split, folder_, options_.retired), body_(MakeBody()) {}
 
   ~StreamingIngest() override {
     body_.reset();

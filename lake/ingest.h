@@ -30,6 +30,7 @@ struct IngestOptions {
   BodyFormat format = BodyFormat::kCsv;
   std::optional<Schema> schema;  // the dataset's; none = its first push: the schema is inferred (a pack brings its own)
   SplitPolicy split;             // checked by Start, its key as soon as the columns are known
+  std::shared_ptr<const RetiredKeys> retired = nullptr;  // keys that fall into training though their hash says holdout
   std::string staging;           // an existing folder; the push makes a folder of its own in it
 };
 

@@ -40,10 +40,22 @@ Result<Segment> SegmentFromJson(const Json& json, std::int64_t version) {
   segment.rows = json.at("rows").get<std::int64_t>();
   segment.bytes = json.at("bytes").get<std::int64_t>();
   segment.push = json.at("push").get<std::int64_t>();
+  segment.retired = json.value("retired", std::int64_t{0});
   if (!IsSha256Hex(segment.sha256)) return Corrupt("a segment's sha256 is no digest");
   if (segment.rows < 1 || segment.bytes < 1) return Corrupt("a segment is empty");
   if (segment.push < 1 || segment.push > version) return Corrupt("a segment's push is no version of this dataset");
+  if (segment.retired != 0 && (segment.retired <= segment.push || segment.retired > version || segment.split != Split::kTrain))
+    return Corrupt("a segment was retired by what is no later version, or is no training segment");
   return segment;
+}
+
+Result<std::optional<Retired>> RetiredFromJson(const Json& json, std::int64_t version) {
+  const auto found = json.find("retired");
+  if (found == json.end()) return std::nullopt;
+  Retired retired{.until_push = found->at("until_push"), .keys = found->at("keys"), .count = found->at("count")};
+  if (!IsSha256Hex(retired.keys) || retired.count < 1 || retired.until_push < 1 || retired.until_push > version)
+    return Corrupt("its retired keys are not valid");
+  return retired;
 }
 
 Result<Manifest> FromJson(const Json& json) {
@@ -67,6 +79,7 @@ Result<Manifest> FromJson(const Json& json) {
     if (!segment) return Corrupt(segment.error().Message());
     manifest.segments.push_back(std::move(*segment));
   }
+  RATCHET_ASSIGN(manifest.retired, RetiredFromJson(json, manifest.version));
   if (json.at("rows") != Json(RowsJson(RowsOf(manifest)))) return Corrupt("its counts of rows do not add up");
   return manifest;
 }
@@ -77,7 +90,7 @@ Manifest NextManifest(const Manifest& previous, const std::vector<IngestedPack>&
   Manifest next = previous;
   ++next.version;
   for (const IngestedPack& pack : pushed) {
-    next.segments.push_back({pack.split, pack.sha256, pack.rows, pack.bytes, next.version});
+    next.segments.push_back({pack.split, pack.sha256, pack.rows, pack.bytes, next.version, 0});
   }
   return next;
 }
@@ -114,8 +127,11 @@ std::string ManifestToJson(const Manifest& manifest) {
                                 {"rows", segment.rows},
                                 {"bytes", segment.bytes},
                                 {"push", segment.push}});
+    if (segment.retired > 0) json["segments"].back()["retired"] = segment.retired;
   }
   json["rows"] = RowsJson(RowsOf(manifest));
+  if (manifest.retired)
+    json["retired"] = OrderedJson{{"until_push", manifest.retired->until_push}, {"keys", manifest.retired->keys}, {"count", manifest.retired->count}};
   return json.dump();
 }
 

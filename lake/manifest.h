@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,8 @@ struct Segment {
   std::string sha256;
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
-  std::int64_t push = 0;  // the version whose push brought it
+  std::int64_t push = 0;     // the version whose push brought it
+  std::int64_t retired = 0;  // the version that took it out of the holdout into training; 0: none did
 
   bool operator==(const Segment&) const = default;
 };
@@ -26,6 +28,15 @@ struct Segment {
 struct SplitRows {
   std::int64_t train = 0, validation = 0, holdout = 0;
   bool operator==(const SplitRows&) const = default;
+};
+
+// What rotations have taken out of the holdout so far.
+struct Retired {
+  std::int64_t until_push = 0;  // holdout rows of the pushes up to this one
+  std::string keys;             // SHA-256 of the list of their keys (lake/retired_keys.h)
+  std::int64_t count = 0;       // how many keys
+
+  bool operator==(const Retired&) const = default;
 };
 
 // What a dataset version is made of (docs/formats.md). Version 0 with no segments stands for a dataset before its first
@@ -36,6 +47,7 @@ struct Manifest {
   Schema schema;
   SplitPolicy split;
   std::vector<Segment> segments;
+  std::optional<Retired> retired = std::nullopt;
 
   bool operator==(const Manifest&) const = default;
 };

@@ -79,10 +79,16 @@ void AppendKeyText(const Cell& cell, std::string& text) {
   text.append(digits, end.ptr);
 }
 
-Splitter::Splitter(SplitPolicy policy, const Schema& schema)
-    : policy_(std::move(policy)), key_column_(policy_.key ? schema.Find(*policy_.key) : -1) {}
+Splitter::Splitter(SplitPolicy policy, const Schema& schema, std::shared_ptr<const RetiredKeys> retired)
+    : policy_(std::move(policy)), key_column_(policy_.key ? schema.Find(*policy_.key) : -1), retired_(std::move(retired)) {}
 
 Split Splitter::Of(std::span<const Cell> row) {
+  const std::uint64_t hash = HashOf(row);
+  const Split split = SplitOfHash(hash, policy_);
+  return split == Split::kHoldout && retired_ && retired_->Has(hash) ? Split::kTrain : split;
+}
+
+std::uint64_t Splitter::HashOf(std::span<const Cell> row) {
   text_.assign(kHashDomain);
   if (key_column_ >= 0) {
     AppendKeyText(row[static_cast<std::size_t>(key_column_)], text_);
@@ -93,7 +99,7 @@ Split Splitter::Of(std::span<const Cell> row) {
     }
   }
   hash_.Update(text_);
-  return SplitOfHash(hash_.FinishU64(), policy_);
+  return hash_.FinishU64();
 }
 
 }  // namespace ratchet::lake

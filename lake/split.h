@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "lake/pack.h"
+#include "lake/retired_keys.h"
 
 namespace ratchet::lake {
 
@@ -42,13 +44,16 @@ void AppendKeyText(const Cell& cell, std::string& text);
 // One thread (it keeps a hash and a buffer between rows).
 class Splitter {
  public:
-  // The policy must have passed both checks with this schema.
-  Splitter(SplitPolicy policy, const Schema& schema);
+  // The policy must have passed both checks with this schema. `retired`: keys that fall into `train` whatever their hash.
+  Splitter(SplitPolicy policy, const Schema& schema, std::shared_ptr<const RetiredKeys> retired = nullptr);
   Split Of(std::span<const Cell> row);
+  // The first 8 bytes of the digest of the row's key text, by which it falls; see docs/formats.md.
+  std::uint64_t HashOf(std::span<const Cell> row);
 
  private:
   const SplitPolicy policy_;
   const int key_column_;  // -1: all columns
+  const std::shared_ptr<const RetiredKeys> retired_;
   Sha256 hash_;
   std::string text_;
 };

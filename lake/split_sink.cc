@@ -11,7 +11,7 @@ Status SplitSink::Begin(const Schema& schema) {
   RATCHET_TRY(CheckSchema(schema));
   RATCHET_TRY(CheckSplitKey(policy_, schema));
   schema_ = schema;
-  splitter_.emplace(policy_, schema_);
+  splitter_.emplace(policy_, schema_, retired_);
   return {};
 }
 

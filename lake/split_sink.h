@@ -17,7 +17,8 @@ namespace ratchet::lake {
 class SplitSink {
  public:
   // Packs are made in `folder`, as train.pack, validation.pack and holdout.pack.
-  SplitSink(SplitPolicy policy, std::string folder) : policy_(std::move(policy)), folder_(std::move(folder)) {}
+  SplitSink(SplitPolicy policy, std::string folder, std::shared_ptr<const RetiredKeys> retired = nullptr)
+      : policy_(std::move(policy)), folder_(std::move(folder)), retired_(std::move(retired)) {}
 
   // Once, before the first row: checks the schema and the split's key.
   Status Begin(const Schema& schema);
@@ -28,6 +29,7 @@ class SplitSink {
  private:
   const SplitPolicy policy_;
   const std::string folder_;
+  const std::shared_ptr<const RetiredKeys> retired_;
   Schema schema_;
   std::optional<Splitter> splitter_;
   std::array<std::unique_ptr<PackWriter>, 3> writers_;  // by Split; made with the first row

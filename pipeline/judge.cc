@@ -110,6 +110,7 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   if (!class_report.is_null()) judged.report["class_report"] = std::move(class_report);
   if (Json serving = ServingReport(at.tested, at.test.budgets); !serving.is_null()) judged.report["serving"] = std::move(serving);
   judged.report["group_by"] = at.test.group_by ? Json(*at.test.group_by) : Json();
+  if (at.tested.contains("leakage")) judged.report["leakage"] = at.tested["leakage"];
   judged.report["basis"] = BasisJson(at);
   if (!at.epoch) return judged;
   judged.look = {.epoch = at.epoch->number, .look = look.number, .alpha = judged.decision.alpha, .budget = 1 - rule.confidence};

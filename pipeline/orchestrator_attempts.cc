@@ -62,7 +62,7 @@ bool ExpectsLikeLive(const Json& expect) {
 // out of the step's reach. That the sealed rows are opened is told.
 Status NoteTest(Db& db, std::int64_t now_us, const StepInputs& inputs) {
   const registry::HoldoutEpoch& epoch = *inputs.epoch;
-  if (epoch.looks == 0) RATCHET_TRY(registry::PutEpoch(db, epoch));
+  RATCHET_TRY(registry::PutEpoch(db, epoch));
   registry::SetOutputs(db, inputs.run->id, inputs.step.name,
                        {{"opponent_version", inputs.live ? Json(inputs.live->version) : Json()}, {"epoch", epoch.number}});
   registry::AppendEvent(db, {.type = "holdout.opened", .run = inputs.run->id, .pipeline = inputs.run->pipeline, .model = epoch.model,
@@ -169,12 +169,15 @@ Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
   HoldoutRows rows;
   for (const Json& segment : inputs.holdout_manifest.at("segments"))
     if (segment.at("split") == "holdout") rows[segment.at("push")] += segment.at("rows").get<std::int64_t>();
-  inputs.epoch = NextEpoch(current, rows, at.spec->gate.fresh_rows);
+  const std::int64_t retired = inputs.holdout_manifest.value("retired", Json::object()).value("until_push", std::int64_t{0});
+  inputs.epoch = NextEpoch(current, rows, at.spec->gate.fresh_rows, retired);
   inputs.epoch->dataset = run.dataset;
   inputs.epoch->model = run.model;
   if (inputs.epoch->opened_at == 0 || !current || current->number != inputs.epoch->number) inputs.epoch->opened_at = now_us_;
   if (inputs.epoch->rows > 0) return {};
-  return Fail(ErrorCode::kConflict, "test", run.model, "no row of " + run.dataset + " has fallen into the holdout",
+  const std::string no_row = retired > 0 ? "every row of " + run.dataset + " that was sealed has been retired into training"
+                                         : "no row of " + run.dataset + " has fallen into the holdout";
+  return Fail(ErrorCode::kConflict, "test", run.model, no_row,
               "Push more rows, or make a dataset with a greater share for the holdout");
 }
 

@@ -117,12 +117,19 @@ void ReadExpect(Section& data, Faults& faults, nlohmann::json& into) {
     ReadExpectation(list->items[i], data.PathOf(fmt::format("expect[{}]", i)), faults, into);
 }
 
+void ReadLeakage(Section leakage, LeakageSpec& into) {
+  Take(into.equal, leakage.OneOf("equal", {"auto", "drop", "warn", "refuse", "off"}));
+  Take(into.near, leakage.OneOf("near", {"drop", "warn", "refuse", "off"}));
+  into.at_most = leakage.Number("at_most", "a share of the sealed rows from 0 to 1", [](double v) { return v >= 0 && v <= 1; });
+}
+
 void ReadData(Section data, Faults& faults, DataSpec& into) {
   data.Require("dataset", "the name of a dataset in the lake");
   data.Require("target", "the column to predict");
   Take(into.dataset, data.Text("dataset", NameCheck("dataset")));
   Take(into.target, data.Text("target", CheckColumn));
   if (data.Has("split")) ReadSplit(data.Child("split", {"validation", "holdout", "key"}, {"by_time"}), into.split);
+  ReadLeakage(data.Child("leakage", {"equal", "near", "at_most"}), into.leakage);
   ReadExpect(data, faults, into.expect);
 }
 
@@ -248,7 +255,7 @@ Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   root.Require("data", "the section that names dataset and target");
   root.Require("train", "the section that names a recipe or a command");
   Take(spec.model, root.Text("model", NameCheck("model")));
-  if (root.Has("data")) ReadData(root.Child("data", {"dataset", "target", "split", "expect"}), faults, spec.data);
+  if (root.Has("data")) ReadData(root.Child("data", {"dataset", "target", "split", "expect", "leakage"}), faults, spec.data);
   if (root.Has("train"))
     ReadTrain(root.Child("train", TrainKeys()), faults, spec.train);
   ReadSteps(root, faults, spec);

@@ -27,10 +27,19 @@ struct SplitSpec {
   std::optional<std::string> key;    // column whose value decides; none = the whole row
 };
 
+// What is done about sealed rows that stand in training as well, under another key: dropped (judged without them), told of
+// (warn), refused where they are more than `at_most` of the sealed rows, or not looked for (off).
+struct LeakageSpec {
+  std::string equal = "auto";                      // auto | drop | warn | refuse | off: rows with the same inputs; auto: worker/leak_check.h
+  std::string near = "warn";                       // drop | warn | refuse | off: photos and texts that look alike
+  std::optional<double> at_most;                   // 0 … 1; none = a fifth, where they are refused outright none at all
+};
+
 struct DataSpec {
   std::string dataset;
   std::string target;
   std::optional<SplitSpec> split;                  // none = the dataset's own, or the defaults
+  LeakageSpec leakage;
   nlohmann::json expect = nlohmann::json::array(); // checked: [{"column":…,"in":[…],"min":…,"max":…,"missing_at_most":…,"not_null":…,"unique":…,"matches":…}]
 };
 
@@ -158,6 +167,7 @@ Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 // the spec's grammar; only train.params, train.seed, train.limits, a step's params, gate and run may be overridden.
 Result<Spec> ApplyOverrides(const Spec& spec, const nlohmann::json& overrides);
 
+nlohmann::json LeakageToJson(const LeakageSpec& leakage);
 nlohmann::json TestToJson(const TestSpec& test);
 nlohmann::json GateToJson(const GateSpec& gate);
 // Typed values ↔ JSON, all defaults written out (units: bytes and seconds as integers). ToJson then FromJson is the identity.

@@ -14,7 +14,8 @@ const std::vector<std::string> kOverridable = {"train.seed",        "train.limit
                                                "train.limits.time", "train.limits.disk", "train.limits.attempts",
                                                "gate.better_by",    "gate.confidence",   "gate.baseline",
                                                "gate.margin",       "gate.fresh_rows",   "run.deadline",
-                                               "run.priority"};
+                                               "run.priority",      "data.leakage.equal", "data.leakage.near",
+                                               "data.leakage.at_most"};
 constexpr std::string_view kParams = "train.params.";
 
 std::vector<std::string> Words(std::string_view path) {
@@ -36,7 +37,7 @@ bool MayOverride(const std::string& path) {
 }
 
 std::string WhyNot(const std::string& path) {
-  return fmt::format("cannot be set for one run{}; what can: train.params.…, train.seed, train.limits.…, steps.NAME.params.…, gate.…, run.…",
+  return fmt::format("cannot be set for one run{}; what can: train.params.…, train.seed, train.limits.…, steps.NAME.params.…, data.leakage.…, gate.…, run.…",
                      Suggestion(path, kOverridable));
 }
 
@@ -96,6 +97,12 @@ nlohmann::json RetrainToJson(const RetrainSpec& retrain) {
 
 }  // namespace
 
+nlohmann::json LeakageToJson(const LeakageSpec& leakage) {
+  nlohmann::json json = {{"equal", leakage.equal}, {"near", leakage.near}};
+  if (leakage.at_most) json["at_most"] = *leakage.at_most;
+  return json;
+}
+
 nlohmann::json TestToJson(const TestSpec& test) {
   nlohmann::json json = {{"min_rows", test.min_rows}};
   if (test.metric) json["metric"] = *test.metric;
@@ -115,7 +122,8 @@ nlohmann::json GateToJson(const GateSpec& gate) {
 }
 
 nlohmann::json SpecToJson(const Spec& spec) {
-  nlohmann::json data = {{"dataset", spec.data.dataset}, {"target", spec.data.target}, {"expect", spec.data.expect}};
+  nlohmann::json data = {{"dataset", spec.data.dataset}, {"target", spec.data.target}, {"expect", spec.data.expect},
+                         {"leakage", LeakageToJson(spec.data.leakage)}};
   if (spec.data.split) {
     data["split"] = {{"validation", spec.data.split->validation}, {"holdout", spec.data.split->holdout}};
     if (spec.data.split->key) data["split"]["key"] = *spec.data.split->key;

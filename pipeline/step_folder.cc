@@ -133,6 +133,7 @@ void AddTestPart(Json& step, const StepInputs& inputs, const BlobStore& blobs) {
   step["baseline"] = inputs.spec->gate.baseline;
   step["slices"] = ColumnsBeside(inputs.spec->test);
   step["serving"] = inputs.serve_program.empty() ? Json() : Json{{"program", inputs.serve_program}};
+  step["leakage"] = LeakageToJson(inputs.spec->data.leakage);
 }
 
 // Every path below the data directory that the step's inputs name.

@@ -47,10 +47,18 @@ std::vector<HoldoutEpoch> ListEpochs(Db& db, const std::string& dataset) {
                             dataset));
 }
 
+std::vector<HoldoutEpoch> CurrentEpochs(Db& db, const std::string& dataset) {
+  std::vector<HoldoutEpoch> current;
+  for (HoldoutEpoch& epoch : ListEpochs(db, dataset))
+    if (current.empty() || current.back().model != epoch.model) current.push_back(std::move(epoch));
+  return current;
+}
+
 Status PutEpoch(Db& db, const HoldoutEpoch& epoch) {
   const auto current = CurrentEpoch(db, epoch.dataset, epoch.model);
   const bool same = current && current->number == epoch.number;
-  if (same && current->looks > 0)
+  const bool gives_up_rows = same && epoch.until_push == current->until_push && epoch.after_push >= current->after_push;
+  if (same && current->looks > 0 && !gives_up_rows)
     return Fail(ErrorCode::kConflict, "change holdout epoch " + std::to_string(epoch.number) + " of", epoch.dataset,
                 "it has been looked at");
   db.Exec("INSERT INTO holdout_epochs (dataset, model, epoch, after_push, until_push, rows, opened_at) VALUES (?, ?, ?, ?, ?, ?, ?)"

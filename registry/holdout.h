@@ -12,7 +12,8 @@
 // Which epoch a candidate is judged in is decided in pipeline/holdout_plan.h, what a look may cost in gate/.
 namespace ratchet::registry {
 
-// A set of sealed rows: the holdout of the pushes in (after_push, until_push]. It stays as it is from its first look on.
+// A set of sealed rows: the holdout of the pushes in (after_push, until_push]. It stays as it is from its first look on, but
+// for rows that are retired into training by force: it gives these up.
 struct HoldoutEpoch {
   std::string dataset, model;
   std::int64_t number = 0;  // 1, 2, …
@@ -48,7 +49,10 @@ std::vector<HoldoutEpoch> ListEpochs(Db& db, const std::string& dataset);  // by
 // before there was a ledger.
 std::vector<NotedLook> ListLooks(Db& db, const std::string& dataset, const std::string& model, std::int64_t until_us, int most);
 
-// Opens the epoch, or gives the newest one, on which nobody has looked, other rows. kConflict: it has been looked at.
+std::vector<HoldoutEpoch> CurrentEpochs(Db& db, const std::string& dataset);  // the newest of each model
+
+// Opens the epoch, or gives the newest one, on which nobody has looked, other rows. kConflict: it has been looked at, and
+// this is more than giving up its first pushes.
 Status PutEpoch(Db& db, const HoldoutEpoch& epoch);
 
 }  // namespace ratchet::registry

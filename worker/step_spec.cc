@@ -75,6 +75,16 @@ std::optional<StepServing> ReadServing(const json& step) {
   return serving;
 }
 
+StepLeakage ReadLeakage(const json& step) {
+  StepLeakage leakage;
+  const auto it = step.find("leakage");
+  if (it == step.end() || it->is_null()) return leakage;
+  Read(*it, "equal", leakage.equal);
+  Read(*it, "near", leakage.near);
+  if (const auto share = it->find("at_most"); share != it->end() && share->is_number()) leakage.at_most = share->get<double>();
+  return leakage;
+}
+
 StepSandbox ReadSandbox(const json& step) {
   StepSandbox sandbox;
   const auto it = step.find("sandbox");
@@ -127,6 +137,7 @@ StepSpec ReadSpec(const json& step) {
   Read(step, "slices", spec.slices);
   if (const auto it = step.find("resume"); it != step.end() && it->is_string()) spec.resume = it->get<std::string>();
   spec.data = ReadData(step);
+  spec.leakage = ReadLeakage(step);
   spec.limits = ReadLimits(step);
   spec.sandbox = ReadSandbox(step);
   spec.candidate = ReadBundle(step, "candidate");

@@ -36,6 +36,13 @@ struct BundleFiles {
   std::string manifest, model;  // absolute paths
 };
 
+// What a test does about sealed rows that stand in training as well: "auto" (of `equal` only), "drop", "warn", "refuse",
+// "off". A step.json without it looks for none.
+struct StepLeakage {
+  std::string equal = "off", near = "off";
+  std::optional<double> at_most;  // share of the sealed rows
+};
+
 struct StepSandbox {
   std::string data_dir;           // empty: nothing to hide
   std::vector<std::string> read;  // what the step may read below it, beside its own folder
@@ -73,6 +80,7 @@ struct StepSpec {
   std::string baseline = "auto";
   std::vector<std::string> slices;
   std::optional<StepServing> serving;  // none: it is not measured
+  StepLeakage leakage;
   StepLimits limits;
   std::optional<std::string> resume;  // checkpoint folder of the attempt before
   StepSandbox sandbox;

@@ -17,6 +17,7 @@
 #include "worker/bundle_check.h"
 #include "worker/cells.h"
 #include "worker/confined_call.h"
+#include "worker/leak_check.h"
 #include "worker/probed_rows.h"
 #include "worker/progress_log.h"
 #include "worker/scoring.h"
@@ -152,6 +153,7 @@ struct Contest {
   ClassList classes;  // of both sides and of the holdout
   Targets targets;
   std::int64_t rows_without_target = 0;
+  std::int64_t leaked_rows = 0;  // with a target, and not judged on: training has them, too
   std::vector<lake::Column> slice_columns;
 
   bool Classifies() const { return candidate.signature.task == Task::kClassification; }
@@ -208,7 +210,7 @@ void AddAnswers(const json& told, Answers& into) {
 
 size_t ScoredRows(const Contest& contest) {
   const size_t all = contest.Classifies() ? contest.targets.classes.size() : contest.targets.numbers.size();
-  return all - static_cast<size_t>(contest.rows_without_target);
+  return all - static_cast<size_t>(contest.rows_without_target + contest.leaked_rows);
 }
 
 TestedHoldout HoldoutOf(const StepSpec& spec, const Contest& contest) {
@@ -465,6 +467,22 @@ std::expected<Contest, StepError> Prepare(const StepSpec& spec) {
   return contest;
 }
 
+// Rows that training has, too, are taken for rows without a target from here on: neither side is asked about them.
+std::expected<json, StepError> LeaveOutLeaked(const StepSpec& spec, Contest& contest) {
+  auto check = CheckLeaks(spec, InputColumns(contest.candidate.signature));
+  if (!check) return std::unexpected(check.error());
+  for (size_t row = 0; row < check->dropped.size(); ++row) {
+    if (check->dropped[row] == 0 || !contest.HasTarget(row)) continue;
+    if (contest.Classifies()) contest.targets.classes[row] = -1;
+    else contest.targets.numbers[row] = std::nan("");
+    ++contest.leaked_rows;
+  }
+  if (ScoredRows(contest) == 0)
+    return UserFault("every sealed row with a target stands in training as well, so there is none to judge on",
+                     "Push other rows, or judge on these all the same: data.leakage: {equal: warn, near: warn}.");
+  return std::move(check->report);
+}
+
 json Summary(const Contest& contest, const Heard& heard) {
   constexpr size_t kMostNames = 200;
   const auto baseline_kind = contest.Classifies() ? "majority" : "mean";
@@ -515,7 +533,11 @@ StepOutcome Test(const StepSpec& spec, Contest& contest, SandboxMeans sandbox, c
 StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock) {
   auto contest = Prepare(spec);
   if (!contest) return std::unexpected(contest.error());
-  return Test(spec, *contest, sandbox, clock);
+  auto leakage = LeaveOutLeaked(spec, *contest);
+  if (!leakage) return std::unexpected(leakage.error());
+  auto summary = Test(spec, *contest, sandbox, clock);
+  if (summary && !leakage->is_null()) (*summary)["leakage"] = std::move(*leakage);
+  return summary;
 }
 
 }  // namespace ratchet::worker

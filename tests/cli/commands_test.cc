@@ -179,6 +179,7 @@ TEST(Ratchet, HasAFullHelpPageForEveryCommand) {
                                                                                         {"dataset", "list"},
                                                                                         {"dataset", "show"},
                                                                                         {"dataset", "preview"},
+                                                                                        {"dataset", "rotate-holdout"},
                                                                                         {"model", "list"},
                                                                                         {"model", "show"},
                                                                                         {"model", "versions"},
@@ -308,6 +309,22 @@ TEST(DatasetPush, StreamsTheFileAndSaysWhatWasAdded) {
   EXPECT_EQ(seen.body, "a,b\n1,2\n");
   EXPECT_EQ(seen.content_type, "text/csv");
   EXPECT_EQ(seen.idempotency_key.substr(0, 5), "file-");
+}
+
+TEST(DatasetRotateHoldout, SaysWhatWasRetiredAndWhatFollows) {
+  FakeServer server;
+  server.On("POST /api/v1/datasets/churn/rotate-holdout",
+            R"({"version":{"dataset":"churn","version":4,"rows":{"train":90,"validation":10,"holdout":0}},"rows":30,"withheld":2,"until_push":3,"losing":["risk"]})",
+            201);
+  ProgramEnd end = Ratchet(server.Url(), {"dataset", "rotate-holdout", "churn", "--model", "risk", "--current", "--reason", "worn out"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  EXPECT_THAT(end.out, HasSubstr("churn@4: 30 sealed rows of the pushes up to 3 can be trained on now (train 90, validation 10, holdout 0)"));
+  EXPECT_THAT(end.err, HasSubstr("2 rows stay sealed"));
+  EXPECT_THAT(end.err, HasSubstr("Candidates of risk are judged on fewer rows"));
+  EXPECT_THAT(end.err, HasSubstr("No sealed row is left"));
+  const Json body = Json::parse(server.Seen().at(0).body);
+  EXPECT_EQ(body, (Json{{"model", "risk"}, {"current", true}, {"force", false}, {"reason", "worn out"}}));
+  EXPECT_FALSE(server.Seen().at(0).idempotency_key.empty());
 }
 
 TEST(DatasetPush, TakesStandardInputWithAFormatOnly) {

@@ -184,5 +184,38 @@ TEST(SpecRetry, NamesClasses) {
   EXPECT_NE(FaultAt(spec, "train.retry.on[0]").find("did you mean 'timeout'"), std::string::npos);
 }
 
+Result<Spec> WithLeakage(const std::string& leakage) {
+  return ParseSpec("model: m\ndata:\n  dataset: d\n  target: t\n  leakage: " + leakage + "\ntrain: {recipe: a.b}\n");
+}
+
+TEST(Leakage, IsReadWrittenAndSetForOneRun) {
+  const auto plain = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\n");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->data.leakage.equal, "auto");
+  EXPECT_EQ(plain->data.leakage.near, "warn");
+  EXPECT_FALSE(plain->data.leakage.at_most);
+  const auto given = WithLeakage("{equal: refuse, near: off, at_most: 0.01}");
+  ASSERT_TRUE(given) << given.error().Message();
+  EXPECT_EQ(LeakageToJson(given->data.leakage), (json{{"equal", "refuse"}, {"near", "off"}, {"at_most", 0.01}}));
+  const auto again = SpecFromJson(SpecToJson(*given));
+  ASSERT_TRUE(again) << again.error().Message();
+  EXPECT_EQ(SpecToJson(*again), SpecToJson(*given));
+  const auto set = ApplyOverrides(*plain, {{"data.leakage.equal", "drop"}, {"data.leakage.at_most", 1}});
+  ASSERT_TRUE(set) << set.error().Message();
+  EXPECT_EQ(set->data.leakage.equal, "drop");
+  EXPECT_EQ(set->data.leakage.at_most, 1.0);
+}
+
+TEST(Leakage, RefusesWhatItDoesNotKnow) {
+  for (const auto& [given, field] : std::vector<std::pair<std::string, std::string>>{
+           {"{equal: never}", "data.leakage.equal"}, {"{near: auto}", "data.leakage.near"}, {"{at_most: 2}", "data.leakage.at_most"},
+           {"{at_most: -0.1}", "data.leakage.at_most"}, {"{same: drop}", "data.leakage.same"}, {"drop", "data.leakage"}}) {
+    const auto spec = WithLeakage(given);
+    ASSERT_FALSE(spec) << given;
+    EXPECT_EQ(spec.error().field, field) << spec.error().Message();
+    EXPECT_EQ(spec.error().line, 5);
+  }
+}
+
 }  // namespace
 }  // namespace ratchet::pipeline

@@ -123,12 +123,15 @@ function decision(version) {
   const slices = [slice('label = ankle boot', 'holds', 1190, 0.031), slice('label = shirt', version.verdict === 'not_better' ? 'worse' : 'holds', 1214, -0.042),
     slice('label = bag', 'too_small', 40, 0, 0.01)];
   const class_report = { classes: ['ankle boot', 'bag', 'shirt'], candidate: sideReport(rows, 120), opponent: sideReport(rows, 450) };
+  const leakage = { rows: rows + 40, training_rows: 38_000, columns: ['image'], training_repeats: 0.004, dropped: 40,
+    equal: { mode: 'auto', action: 'dropped', rows: 40, share: 40 / (rows + 40), examples: [{ holdout: 'parcel-90412', training: 'parcel-00017' }, { holdout: 'parcel-90977', training: 'parcel-20311' }] },
+    near: { mode: 'warn', action: 'told', rows: 96, share: 96 / (rows + 40), by: 'image', compared: rows + 40, examples: [{ holdout: 'parcel-91002', training: 'parcel-31415' }] } };
   const broken = version.verdict === 'not_better';
   const serving = { rows: 2000, rounds: 3, p50_latency_us: 412, p99_latency_us: broken ? 31_200 : 1830, load_us: 96_000, memory_bytes: 243 * 1024 * 1024,
     memory_growth_bytes: 38 * 1024 * 1024, bundle_bytes: 811_004, largest_difference: 0, took_ms: 2410,
     budgets: [{ name: 'p99_latency', unit: 'us', limit: 20_000, measured: broken ? 31_200 : 1830, holds: !broken },
       { name: 'bundle_size', unit: 'bytes', limit: 50 * 1024 * 1024, measured: 811_004, holds: true }] };
-  return { slices, class_report, serving, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
+  return { leakage, slices, class_report, serving, segments: [slice('label = shirt and price > 12', 'holds', 310, -0.051)], group_by: null,
     verdict: version.verdict, reason: reasons[version.verdict], metric: 'accuracy', higher_is_better: true, candidate: version.score, opponent: version.opponent,
     opponent_kind: version.opponent_kind, opponent_version: version.opponent_kind === 'live' ? version.version - 1 : null, difference: Number(gain.toFixed(4)),
     interval: [Number((gain - half).toFixed(4)), Number((gain + half).toFixed(4))], confidence: 0.95, alpha: 0.0304, promotes: version.verdict === 'better',
@@ -298,7 +301,7 @@ export function world(kind) {
     runs: runs(),
     // Found by their numbers only.
     unlisted: [sweepRun(), queuedRun()],
-    datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us),
+    datasets: [{ name: kDataset, target: 'label', split: { validation: 0.1, holdout: 0.2, key: 'id' }, schema: kSchema, latest_version: 3, rows, created_at: ago(12 * kDay_us), updated_at: ago(kDay_us), spent_rows: 1_988,
       holdout_epochs: [
         { model: kModel, epoch: 2, rows: 9_950, after_push: 1, until_push: 2, looks: 2, alpha: 0.05, spent: 0.038, left: 0.012, next_level: 0.003377, opened_at: ago(2 * kDay_us) },
         { model: kModel, epoch: 1, rows: 1_988, after_push: 0, until_push: 1, looks: 1, alpha: 0.05, spent: 0.0304, left: 0.0196, next_level: 0.0076, opened_at: ago(9 * kDay_us) },

@@ -68,6 +68,10 @@ describe('Model page', () => {
     assert.match(await serving.getByRole('listitem').nth(1).textContent(), /p99 latency\s*31\.2 ms\s*over 20 ms/);
     assert.match(await serving.getByRole('listitem').nth(2).textContent(), /bundle size\s*792\.0 KiB\s*within 50\.0 MiB/);
     await serving.getByText('2,000 holdout rows over HTTP').waitFor();
+    const leaks = page.getByRole('region', { name: 'Leakage' });
+    await leaks.getByText(/40 of 12,008 \(0\.33 %\) have the same inputs as a training row;\s+judged without them/).waitFor();
+    await leaks.getByText(/96 of 12,008 \(0\.80 %\) have a picture that looks like that of a training row;\s+they count in this decision/).waitFor();
+    await leaks.getByText('parcel-90412').waitFor();
     const classes = page.getByRole('region', { name: 'Classes' });
     await classes.getByRole('img', { name: 'Reliability of the candidate and of live v8' }).waitFor();
     assert.match(await classes.getByRole('row', { name: /^bag/ }).textContent(), /120.*3,869/);
@@ -246,6 +250,8 @@ describe('Data and pipelines', () => {
     assert.equal(await ledger.getByRole('row').count(), 3, 'epochs before are folded');
     await ledger.getByRole('button', { name: /1 earlier epoch with 1 look$/ }).click();
     await ledger.getByRole('row', { name: /epoch 1 1,988 1 .* 0\.0076/ }).waitFor();
+    await page.getByText('1,988 sealed rows are of closed epochs').waitFor();
+    await page.getByText('ratchet dataset rotate-holdout parcels').waitFor();
     await finish(page);
   });
 

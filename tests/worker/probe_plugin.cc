@@ -81,6 +81,9 @@ class Step final : public StepRecipe {
   Result<nlohmann::json> Run(const StepContext& context) const override {
     nlohmann::json given{{"inputs", nlohmann::json::array()}, {"params", context.params}, {"seed", context.seed}};
     for (const auto& input : context.inputs) given["inputs"].push_back({input.name, input.path});
+    std::istringstream paths(context.params["paths"].get<std::string>());
+    for (std::string path; std::getline(paths, path);)
+      if (std::ifstream(path).get() != EOF) given["opened"].push_back(path);
     std::ofstream(context.out_folder + "/" + context.outputs.at(0)) << given.dump();
     return nlohmann::json{{"inputs", context.inputs.size()}};
   }
@@ -90,7 +93,8 @@ class Step final : public StepRecipe {
                    "Tells what it was given.",
                    "step",
                    "",
-                   {{"word", ParamType::kText, "none", {}, {}, {}, "A word."}}};
+                   {{"word", ParamType::kText, "none", {}, {}, {}, "A word."},
+                    {"paths", ParamType::kText, "", {}, {}, {}, "Tries to open these, one a line."}}};
 };
 
 const Step kStep;
