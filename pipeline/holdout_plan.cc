@@ -13,6 +13,13 @@ std::int64_t RowsAfter(const HoldoutRows& rows, std::int64_t push) {
 
 }  // namespace
 
+HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest) {
+  HoldoutRows rows;
+  for (const nlohmann::json& segment : dataset_manifest.at("segments"))
+    if (segment.at("split") == "holdout") rows[segment.at("push")] += segment.at("rows").get<std::int64_t>();
+  return rows;
+}
+
 registry::HoldoutEpoch NextEpoch(const std::optional<registry::HoldoutEpoch>& current, const HoldoutRows& rows,
                                  std::int64_t fresh_rows) {
   const std::int64_t newest = rows.empty() ? 0 : rows.rbegin()->first;
