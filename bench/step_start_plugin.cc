@@ -29,4 +29,4 @@ const Plugin kPlugin{"bench_clock", "1", {&kClock}};
 
 }  // namespace
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() { return &kPlugin; }
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3() { return &kPlugin; }

@@ -16,7 +16,7 @@
 #include "lake/pack.h"
 #include "plugins/sdk/recipe.h"
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2();
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3();
 
 namespace {
 
@@ -54,7 +54,7 @@ Status WritePhotos(const std::string& path, int rows) {
 }
 
 Status TrainOnce(const std::string& folder, int rows, int threads, EpochTime& best) {
-  const sdk::Recipe& recipe = *ratchet_plugin_v2()->recipes.at(0);
+  const sdk::Recipe& recipe = *ratchet_plugin_v3()->recipes.at(0);
   sdk::TrainInput input;
   input.train_packs = {folder + "/photos.pack"};
   input.schema = PhotoSchema();

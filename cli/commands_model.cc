@@ -101,8 +101,28 @@ std::string LeakText(const Json& leakage, const char* which, const char* words) 
   return text;
 }
 
+// Why the live version was no opponent, for a decision that says so.
+Pairs UnscorableText(const Json& unscorable) {
+  if (!unscorable.is_object()) return {};
+  Pairs pairs{{"Live version", fmt::format("{}@{} cannot be scored any more ({}): {}", TextField(unscorable, "model"),
+                                           ShownInt(IntField(unscorable, "live")), TextField(unscorable, "reason"),
+                                           OneLine(TextField(unscorable, "message")))}};
+  if (FlagField(unscorable, "reset")) pairs.push_back({"Baseline", "stood in for it, by gate.baseline: reset"});
+  for (const Json& way : Field(unscorable, "ways_out")) pairs.push_back({"Way out", OneLine(ShownValue(way))});
+  return pairs;
+}
+
+// A decision on a candidate that nothing could be compared with.
+std::string NotComparedText(const Console& console, const Json& decision) {
+  Pairs pairs{{"Decision", TextField(decision, "verdict") + (FlagField(decision, "forced") ? " (promoted by force)" : "")},
+              {"Overridden", OverrideText(Field(decision, "forced_by"))}};
+  for (auto& pair : UnscorableText(Field(decision, "live_unscorable"))) pairs.push_back(std::move(pair));
+  return RenderPairs(pairs, console);
+}
+
 // The gate's report in a few lines.
 std::string DecisionText(const Console& console, const Json& decision) {
+  if (TextField(decision, "verdict") == "live_unscorable") return NotComparedText(console, decision);
   auto difference = NumberField(decision, "difference");
   auto needed = IntField(decision, "rows_needed");
   std::string metric = TextField(decision, "metric");

@@ -267,6 +267,7 @@ Outcome Show(Context& context, std::int64_t id, bool wait) {
                                           {"Revision", ShownInt(IntField(run, "revision"))},
                                           {"Priority", IntField(run, "priority").value_or(0) == 0 ? "" : ShownInt(IntField(run, "priority"))},
                                           {"Reproduces", IntField(run, "reproduces") ? fmt::format("run {}", *IntField(run, "reproduces")) : ""},
+                                          {"Next look", OneLine(TextField(Field(run, "forecast"), "sentence"))},
                                           {"Trace", TextField(run, "trace_id")},
                                           {"Created", created ? ShownTime(*created) : ""}}, context.console));
   // What went wrong stands below, with what to do.

@@ -88,6 +88,12 @@ std::string WaitingText(const Json& step) {
   return why.empty() ? "" : "waits: " + OneLine(why);
 }
 
+// What was said before training of a look that can hardly prove anything; empty where it can.
+std::string ForecastWarning(const Json& run) {
+  const Json& forecast = Field(run, "forecast");
+  return forecast.is_object() && !FlagField(forecast, "worthwhile") ? "warning: " + OneLine(TextField(forecast, "sentence")) : "";
+}
+
 // What a pending step of a graph waits for is worth a word where it is not simply the step above.
 std::string NeedsText(const Json& step, const std::string& state) {
   const Json& needs = Field(step, "needs");
@@ -213,6 +219,8 @@ std::vector<std::string> RunLines(const Json& run, std::int64_t now_us, const Ru
   std::vector<std::string> lines = {Painting(style, Paint::kBold, Head(run))};
   const std::string waiting = WaitingText(run);
   if (!waiting.empty()) lines.push_back("  " + waiting);
+  if (const std::string warning = ForecastWarning(run); !warning.empty())
+    lines.push_back("  " + Painting(style, Paint::kYellow, CutToWidth(warning, style.columns - std::min<size_t>(style.columns, 2))));
   const Json& steps = Field(run, "steps");
   std::vector<const Json*> trials, others;
   size_t width = kLeastNameWidth;
@@ -286,6 +294,8 @@ std::vector<std::string> RunChanges(const Json& before, const Json& now) {
     if (PassedOver(step)) continue;
     for (const std::string& line : StepChanges(StepNamed(before, name), step)) lines.push_back(run + name + ": " + line);
   }
+  if (const std::string warning = ForecastWarning(now); !warning.empty() && ForecastWarning(before).empty())
+    lines.push_back(run + warning);
   if (const std::string skipped = SkippedText(before, now); !skipped.empty()) lines.push_back(run + skipped);
   if (before.is_null() || TextField(before, "state") != TextField(now, "state"))
     lines.insert(RunEnded(now) ? lines.end() : lines.begin(), run + TextField(now, "state"));

@@ -130,7 +130,7 @@ Paint PaintOfState(const std::string& state) {
   for (const char* bad : {"failed", "rejected", "aborted", "lost", "down", "not_better", "worse", "fail"})
     if (state == bad) return Paint::kRed;
   for (const char* moving :
-       {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "warn"})
+       {"queued", "running", "loading", "pending", "starting", "candidate", "inconclusive", "live_unscorable", "warn"})
     if (state == moving) return Paint::kYellow;
   return Paint::kPlain;
 }

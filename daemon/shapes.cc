@@ -87,6 +87,12 @@ Json DriftJson(const registry::DriftReport& drift) {
   return json;
 }
 
+// What was said before training of what the next look can prove.
+static Json ForecastOf(const registry::Run& run) {
+  const registry::Step* validate = run.FindStep("validate");
+  return validate != nullptr && validate->outputs ? validate->outputs->value("forecast", Json()) : Json();
+}
+
 Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf which) {
   Json steps = Json::array();
   for (const registry::Step& step : run.steps) steps.push_back(StepJson(run, step, data_dir, which));
@@ -112,6 +118,7 @@ Json RunJson(const registry::Run& run, const std::string& data_dir, ProgressOf w
           {"created_at", run.created_at},
           {"started_at", OrNull(run.started_at)},
           {"ended_at", OrNull(run.ended_at)},
+          {"forecast", ForecastOf(run)},
           {"steps", std::move(steps)}};
 }
 

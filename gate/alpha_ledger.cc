@@ -67,6 +67,10 @@ double LeastShareGain(double level, std::int64_t rows, double differing, double 
   return found;
 }
 
+double SpreadOfInterval(double low, double high, double confidence, double units) {
+  return (high - low) / 2 / NormalQuantileAbove((1 - confidence) / 2) * std::sqrt(units);
+}
+
 LookForecast ForeseeShareLook(const AlphaBudget& budget, std::int64_t rows, double differing, double realistic_gain) {
   return Foresee(budget, rows, LeastShareGain(budget.next_level, rows, differing, kPower), realistic_gain);
 }

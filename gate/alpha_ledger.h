@@ -30,6 +30,10 @@ double LeastMeanGain(double level, double units, double standard_deviation, doub
 // exact test's formula. Above `differing` (a gain that cannot be) where the level is out of reach.
 double LeastShareGain(double level, std::int64_t rows, double differing, double power = 0.8);
 
+// The standard deviation of one unit's gain for which a two-sided interval of the mean over `units` of them would be this
+// wide: by the normal approximation, so a little too large for few units.
+double SpreadOfInterval(double low, double high, double confidence, double units);
+
 // What a report says before training time is spent.
 struct LookForecast {
   std::int64_t look = 1;

@@ -49,6 +49,17 @@ Result<std::int64_t> AskedUntil(const std::vector<HoldoutEpoch>& epochs, const R
 
 }  // namespace
 
+HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest) {
+  HoldoutRows rows;
+  for (const nlohmann::json& segment : dataset_manifest.at("segments"))
+    if (segment.at("split") == "holdout") rows[segment.at("push")] += segment.at("rows").get<std::int64_t>();
+  return rows;
+}
+
+std::int64_t RetiredUntil(const nlohmann::json& dataset_manifest) {
+  return dataset_manifest.value(nlohmann::json::json_pointer("/retired/until_push"), std::int64_t{0});
+}
+
 HoldoutEpoch NextEpoch(const std::optional<HoldoutEpoch>& current, const HoldoutRows& rows, std::int64_t fresh_rows,
                        std::int64_t retired_until) {
   HoldoutEpoch next = current.value_or(HoldoutEpoch{.number = 1});

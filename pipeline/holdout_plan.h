@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ namespace ratchet::pipeline {
 
 // Holdout rows by the push that brought them; pushes without any may be left out.
 using HoldoutRows = std::map<std::int64_t, std::int64_t>;
+HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest);
+// Sealed rows of the pushes up to this one were made training rows; 0: of none.
+std::int64_t RetiredUntil(const nlohmann::json& dataset_manifest);
 
 // - No epoch yet, or a current one that nobody has looked at: all rows that no earlier epoch has.
 // - Otherwise a new epoch once `fresh_rows` rows came after the current one; else the current one again.

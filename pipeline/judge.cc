@@ -7,6 +7,7 @@
 #include "gate/slices.h"
 #include "pipeline/soundness.h"
 #include "pipeline/tested_rows.h"
+#include "pipeline/unscorable.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -82,12 +83,13 @@ Json MakeReport(const gate::Decision& decision, const Json& tested, bool higher_
           {"rows_needed", decision.rows_needed ? Json(*decision.rows_needed) : Json()}, {"decided_at", now_us}};
 }
 
-// What CaseOf needs beside the rest of the report.
-Json BasisJson(const Case& at) {
-  return {{"tested", at.tested}, {"test", TestToJson(at.test)}, {"gate", GateToJson(at.gate)}, {"seed", at.seed}};
-}
-
 }  // namespace
+
+// What CaseOf needs beside the rest of the report.
+void AddBasis(const Case& at, Json& report) {
+  report["basis"] = {{"tested", at.tested}, {"test", TestToJson(at.test)}, {"gate", GateToJson(at.gate)}, {"seed", at.seed}};
+  if (at.route_epoch) report["route_epoch"] = *at.route_epoch;
+}
 
 Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   RATCHET_ASSIGN(const TestedRows rows, TestedRows::Of(scores, at.tested));
@@ -101,6 +103,7 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   RATCHET_ASSIGN(const gate::SliceReport segments, FindSegments(scores, rows, comparison, sampling, at));
   judged.decision = gate::WithSlices(std::move(judged.decision), slices);
   judged.decision = WithSoundness(std::move(judged.decision), scores, at.tested, at.test.budgets);
+  if (at.unscorable.is_object()) judged.decision.reason += ResetSentence(at.unscorable);
   judged.report = MakeReport(judged.decision, at.tested, rows.higher_is_better(), at.opponent_version, at.decided_at);
   judged.score = judged.report["candidate"];
   judged.opponent = judged.report["opponent"];
@@ -111,7 +114,8 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
   if (Json serving = ServingReport(at.tested, at.test.budgets); !serving.is_null()) judged.report["serving"] = std::move(serving);
   judged.report["group_by"] = at.test.group_by ? Json(*at.test.group_by) : Json();
   if (at.tested.contains("leakage")) judged.report["leakage"] = at.tested["leakage"];
-  judged.report["basis"] = BasisJson(at);
+  if (at.unscorable.is_object()) judged.report[kLiveUnscorable] = at.unscorable;
+  AddBasis(at, judged.report);
   if (!at.epoch) return judged;
   judged.look = {.epoch = at.epoch->number, .look = look.number, .alpha = judged.decision.alpha, .budget = 1 - rule.confidence};
   judged.report["holdout"] = LookJson(*at.epoch, *judged.look);
@@ -126,7 +130,8 @@ Result<Case> CaseOf(const Json& report) {
   RATCHET_ASSIGN(const Spec spec, SpecFromJson({{"model", "m"}, {"data", {{"dataset", "d"}, {"target", "t"}}},
                                                 {"train", {{"command", {"c"}}}}, {"test", basis.at("test")}, {"gate", basis.at("gate")}}));
   Case at{.tested = basis.at("tested"), .opponent_version = {}, .test = spec.test, .gate = spec.gate, .seed = basis.at("seed"),
-          .epoch = {}, .decided_at = report.at("decided_at")};
+          .epoch = {}, .decided_at = report.at("decided_at"), .unscorable = report.value(kLiveUnscorable, Json())};
+  if (const Json epoch = report.value("route_epoch", Json()); epoch.is_number()) at.route_epoch = epoch;
   if (const Json opponent = report.value("opponent_version", Json()); opponent.is_number()) at.opponent_version = opponent;
   if (!report.contains("holdout")) return at;
   const Json& held = report["holdout"];

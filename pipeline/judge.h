@@ -22,6 +22,8 @@ struct Case {
   std::uint64_t seed = 0;
   std::optional<registry::HoldoutEpoch> epoch;  // with the looks before this one; none: there is no ledger
   std::int64_t decided_at = 0;
+  std::optional<std::int64_t> route_epoch = {};  // since when the live version had been live (registry::LiveState)
+  registry::Json unscorable = {};                // of pipeline/unscorable.h; null where the live version was scored
 };
 
 struct Judged {
@@ -34,7 +36,10 @@ struct Judged {
 // Errors as of gate::Decide and gate::JudgeSlices.
 Result<Judged> JudgeCase(const TestScores& scores, const Case& at);
 
-// The case of a report that JudgeCase made. kNotFound for an older report, which does not hold it.
+// Keeps the case in its report, but for what other members say.
+void AddBasis(const Case& at, registry::Json& report);
+
+// The case of a report that JudgeCase or JudgeUnscorable made. kNotFound for an older report, which does not hold it.
 Result<Case> CaseOf(const registry::Json& report);
 
 }  // namespace ratchet::pipeline

@@ -198,6 +198,12 @@ bool Orchestrator::Perform(Context& at, const EndRun& action) {
     outcome = "promoted";
     error.reset();
   }
+  if (outcome == "promoted" && !WentLive(run)) {
+    // A step was stopped at the deadline, and the clock went back before the end could be written down.
+    state = RunState::kFailed;
+    outcome = "failed";
+    error = Json{{"class", "timeout"}, {"message", "the run was stopped at its deadline"}, {"hint", "Retry the run: what is done stays done"}};
+  }
   std::string summary = SummaryOf(run, outcome);
   if (outcome == "reproduced") outcome = CompareReproduction(run, summary);
   if (state == RunState::kFailed && error) summary = error->value("message", summary);

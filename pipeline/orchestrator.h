@@ -108,6 +108,14 @@ class Orchestrator {
   Result<std::optional<registry::HoldoutEpoch>> EpochOf(const registry::Run& run, const registry::Step& test);
   bool WentLive(const registry::Run& run);
 
+  // orchestrator_stale.cc: decisions that a change of what is live has overtaken
+  Result<bool> JudgeAgainIfStale(registry::Db& db, const Context& at, const std::string& step);
+  bool AfterAbort(Context& at);
+
+  // orchestrator_forecast.cc
+  registry::Json Forecast(const Context& at);
+  void NoteForecast(registry::Db& db, const Context& at, const registry::Json& forecast);
+
   // orchestrator_triggers.cc
   void FireTriggers();
   bool FireTrigger(const registry::PipelineMark& pipeline, const Spec& spec);

@@ -63,8 +63,10 @@ bool ExpectsLikeLive(const Json& expect) {
 Status NoteTest(Db& db, std::int64_t now_us, const StepInputs& inputs) {
   const registry::HoldoutEpoch& epoch = *inputs.epoch;
   RATCHET_TRY(registry::PutEpoch(db, epoch));
-  registry::SetOutputs(db, inputs.run->id, inputs.step.name,
-                       {{"opponent_version", inputs.live ? Json(inputs.live->version) : Json()}, {"epoch", epoch.number}});
+  Json noted = inputs.step.outputs.value_or(Json::object());  // how often it has been judged again
+  noted.update({{"opponent_version", inputs.live ? Json(inputs.live->version) : Json()}, {"epoch", epoch.number},
+                {"route_epoch", inputs.live_epoch ? Json(*inputs.live_epoch) : Json()}});
+  registry::SetOutputs(db, inputs.run->id, inputs.step.name, noted);
   registry::AppendEvent(db, {.type = "holdout.opened", .run = inputs.run->id, .pipeline = inputs.run->pipeline, .model = epoch.model,
                              .data = {{"dataset", epoch.dataset}, {"epoch", epoch.number}, {"rows", epoch.rows},
                                       {"version", inputs.candidate->version}, {"attempt", inputs.attempt}},
@@ -135,9 +137,10 @@ Result<std::shared_ptr<const RunData>> Orchestrator::DataOf(const Run& run) {
 Status Orchestrator::GatherVersions(const Context& at, StepInputs& inputs) {
   const Run& run = at.run();
   RATCHET_TRY(store_.Read([&](Db& db) -> Status {
-    auto model = registry::GetModel(db, run.model);  // there is none before the first candidate
-    if (model && model->live) {
-      RATCHET_ASSIGN(inputs.live, registry::GetVersion(db, run.model, *model->live));
+    const registry::LiveState live = registry::LiveStateOf(db, run.model);
+    inputs.live_epoch = live.epoch;
+    if (live.version) {
+      RATCHET_ASSIGN(inputs.live, registry::GetVersion(db, run.model, *live.version));
     }
     if (inputs.step.kind == "test") {
       RATCHET_ASSIGN(inputs.candidate, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
@@ -166,11 +169,8 @@ Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
     }));
     RATCHET_ASSIGN(inputs.holdout_manifest, ParseBlob(blobs_, newer.manifest));
   }
-  HoldoutRows rows;
-  for (const Json& segment : inputs.holdout_manifest.at("segments"))
-    if (segment.at("split") == "holdout") rows[segment.at("push")] += segment.at("rows").get<std::int64_t>();
-  const std::int64_t retired = inputs.holdout_manifest.value("retired", Json::object()).value("until_push", std::int64_t{0});
-  inputs.epoch = NextEpoch(current, rows, at.spec->gate.fresh_rows, retired);
+  const Json& manifest = inputs.holdout_manifest;
+  inputs.epoch = NextEpoch(current, HoldoutRowsOf(manifest), at.spec->gate.fresh_rows, RetiredUntil(manifest));
   inputs.epoch->dataset = run.dataset;
   inputs.epoch->model = run.model;
   if (inputs.epoch->opened_at == 0 || !current || current->number != inputs.epoch->number) inputs.epoch->opened_at = now_us_;
@@ -207,8 +207,10 @@ bool Orchestrator::TakeFromCache(Context& at, const Step& step, const Json& step
   const Json outputs = (*cached)->outputs.value_or(Json::object());
   for (const Json& output : outputs)
     if (output.is_object() && output.contains("sha256") && !blobs_.Has(output["sha256"])) return false;
+  const Json forecast = step.kind == "validate" ? Forecast(at) : Json();
   Status taken = store_.Write([&](Db& db) -> Status {
     RATCHET_TRY(registry::TakeCached(db, now_us_, at.run().id, step.name, **cached));
+    NoteForecast(db, at, forecast);
     return step.kind == "train" ? MakeCandidate(db, at, outputs) : Status();
   });
   if (!taken) spdlog::warn("run {}: {} is done anew, the cache's answer would not do: {}", at.run().id, step.name, taken.error().Message());
@@ -355,11 +357,13 @@ bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& r
   const Step& step = *at.Find(attempt.step);
   const bool trained = step.kind == "train" || step.kind == "trial";
   auto outputs = trained ? AdoptBundle(at, attempt, result) : AdoptOutputs(at, step, attempt, result);
+  const Json forecast = step.kind == "validate" ? Forecast(at) : Json();
   auto take = [&](Db& db) -> Status {
     registry::SetOutputs(db, at.run().id, step.name, *outputs);
     if (step.kind == "train" && !at.run().reproduces) RATCHET_TRY(MakeCandidate(db, at, *outputs));
     RATCHET_TRY(registry::EndAttempt(db, now_us_, attempt, AttemptState::kSucceeded, end));
     registry::KeepCached(db, now_us_, {.run = at.run().id, .step = step.name, .result = result, .outputs = *outputs});
+    NoteForecast(db, at, forecast);
     return registry::MoveStep(db, now_us_, at.run().id, step.name, StepState::kSucceeded);
   };
   Status taken = outputs ? store_.Write(take) : Status(std::unexpected(outputs.error()));
@@ -376,9 +380,11 @@ Result<Json> Orchestrator::AdoptOutputs(const Context& at, const Step& step, con
   Json outputs = Json::object();
   if (step.kind == "test") {
     if (!IsTestResult(result)) return Fail(ErrorCode::kCorrupt, "take in", "result.json", "it does not say what was tested");
-    RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
-    outputs["scores.pack"] = {{"sha256", scores}};
-    for (const char* noted : {"opponent_version", "epoch"})
+    if (HasScores(result)) {
+      RATCHET_ASSIGN(std::string scores, blobs_.Keep(folder + "/scores.pack"));
+      outputs["scores.pack"] = {{"sha256", scores}};
+    }
+    for (const char* noted : {"opponent_version", "epoch", "route_epoch", "judged_again"})
       outputs[noted] = step.outputs ? step.outputs->value(noted, Json()) : Json();
   }
   const StepSpec* own = FindStep(*at.spec, step.name);

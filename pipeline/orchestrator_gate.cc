@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "pipeline/judge.h"
 #include "pipeline/orchestrator_run.h"
+#include "pipeline/unscorable.h"
 
 namespace ratchet::pipeline {
 namespace {
@@ -16,6 +17,11 @@ using registry::Run;
 using registry::Step;
 using registry::StepState;
 
+registry::DecisionInput NotCompared(const Case& at) {
+  return {.report = JudgeUnscorable(at).report, .verdict = kLiveUnscorable, .score = {}, .opponent = {},
+          .opponent_kind = "live", .opponent_version = at.opponent_version, .scores = {}, .look = {}};
+}
+
 }  // namespace
 
 Result<registry::DecisionInput> Orchestrator::Judge(const Context& at) {
@@ -25,12 +31,17 @@ Result<registry::DecisionInput> Orchestrator::Judge(const Context& at) {
   const Json& tested = *test->attempts.back().result;
   std::optional<std::int64_t> opponent_version;
   if (const Json opponent = test->outputs->value("opponent_version", Json()); opponent.is_number()) opponent_version = opponent;
+  Case judging{.tested = tested, .opponent_version = opponent_version, .test = at.spec->test, .gate = at.spec->gate,
+               .seed = at.spec->train.seed, .epoch = {}, .decided_at = now_us_};
+  if (const Json epoch = test->outputs->value("route_epoch", Json()); epoch.is_number()) judging.route_epoch = epoch;
+  judging.unscorable = UnscorablePart(tested, {.model = run.model, .pipeline = run.pipeline, .candidate = run.candidate.value_or(0),
+                                               .live = opponent_version.value_or(0)});
+  if (!HasScores(tested)) return NotCompared(judging);
+  if (judging.unscorable.is_object()) opponent_version = judging.opponent_version = std::nullopt;  // the baseline stood in for it
   const std::string scores_blob = test->outputs->at("scores.pack").at("sha256");
   RATCHET_ASSIGN(const TestScores scores, ReadTestScores(blobs_.PathOf(scores_blob), at.spec->test));
-  RATCHET_ASSIGN(const auto epoch, EpochOf(run, *test));
-  RATCHET_ASSIGN(Judged judged, JudgeCase(scores, {.tested = tested, .opponent_version = opponent_version, .test = at.spec->test,
-                                                   .gate = at.spec->gate, .seed = at.spec->train.seed, .epoch = epoch,
-                                                   .decided_at = now_us_}));
+  RATCHET_ASSIGN(judging.epoch, EpochOf(run, *test));
+  RATCHET_ASSIGN(Judged judged, JudgeCase(scores, judging));
   const gate::Decision& decision = judged.decision;
   return registry::DecisionInput{.report = std::move(judged.report),
                                  .verdict = std::string(gate::VerdictName(decision.verdict)),
@@ -58,6 +69,8 @@ bool Orchestrator::Perform(Context& at, const JudgeCandidate&) {
   }
   const std::int64_t run = at.run().id;
   Status judged = store_.Write([&](Db& db) -> Status {
+    RATCHET_ASSIGN(const bool stale, JudgeAgainIfStale(db, at, "gate"));
+    if (stale) return {};  // nothing was decided, so no look is spent
     if (at.Find("gate")->state == StepState::kPending) RATCHET_TRY(registry::MoveStep(db, now_us_, run, "gate", StepState::kRunning));
     RATCHET_TRY(registry::RecordDecision(db, now_us_, at.run().model, at.run().candidate.value_or(0), *decision));
     RATCHET_TRY(registry::MoveStep(db, now_us_, run, "gate", StepState::kSucceeded));
@@ -69,24 +82,26 @@ bool Orchestrator::Perform(Context& at, const JudgeCandidate&) {
   return IsPassing(judged.error()) ? Postpone(at.run(), judged.error()) : FailRunStep(at, "gate", judged.error());
 }
 
+// In one transaction, so that nothing comes between the look at what is live and the release.
 bool Orchestrator::Perform(Context& at, const StartRelease&) {
   const Run& run = at.run();
   WakeAt(now_us_ + kWaitingTickUs);
-  // Another release of the model under way is waited for.
-  auto model = store_.Read([&](Db& db) { return registry::GetModel(db, run.model); });
-  if (!model) return Postpone(run, model.error());
-  if (model->loading) return false;
+  bool again = false;
   Status begun = store_.Write([&](Db& db) -> Status {
+    RATCHET_ASSIGN(const registry::Model model, registry::GetModel(db, run.model));
+    if (model.loading) return {};  // another release of the model under way is waited for
+    RATCHET_ASSIGN(again, JudgeAgainIfStale(db, at, "release"));
+    if (again) return {};
     RATCHET_ASSIGN(registry::Version version, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
     RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, "release", StepState::kRunning));
     auto release = registry::BeginRelease(
         db, now_us_, {.model = run.model, .to = version.version, .kind = registry::ReleaseKind::kPromote,
                       .actor = "gate", .reason = version.decision ? version.decision->value("reason", "") : "",
-                      .run = run.id, .expected_live = version.opponent_version});
+                      .run = run.id, .expected = registry::LiveStateOf(db, run.model)});
     if (!release) return std::unexpected(release.error());
     return {};
   });
-  if (begun) return false;
+  if (begun) return again;
   return IsPassing(begun.error()) ? Postpone(run, begun.error()) : FailRunStep(at, "release", begun.error());
 }
 
@@ -97,6 +112,7 @@ bool Orchestrator::Perform(Context& at, const FollowRelease&) {
   if (!release) return Postpone(run, release.error());
   WakeAt(now_us_ + kWaitingTickUs);
   if (!*release || !(*release)->ended_at) return false;
+  if ((*release)->state == registry::ReleaseState::kAborted) return AfterAbort(at);
   if ((*release)->state == registry::ReleaseState::kDone) {
     // Who waited for the run finds the version served.
     const bool late = IsOver(*(*release)->ended_at, options_.confirm_timeout_us, now_us_);

@@ -236,7 +236,8 @@ void ReadGate(Section gate, GateSpec& into) {
   Take(into.better_by, gate.Number("better_by", "a number of at least 0", [](double v) { return v >= 0; }));
   Take(into.confidence, gate.Number("confidence", "a number from 0.5 to below 1, such as 0.95",
                                     [](double v) { return v >= 0.5 && v < 1; }));
-  Take(into.baseline, gate.OneOf("baseline", {"auto", "majority", "mean"}, {"seasonal naive", "most popular"}));
+  Take(into.baseline, gate.OneOf("baseline", {"auto", "majority", "mean", "median", "reset"},
+                                   {"last value", "seasonal naive", "most popular"}));
 }
 
 void ReadRelease(Section release, ReleaseSpec& into) {

@@ -117,7 +117,9 @@ struct GateSpec {
   double margin = 0.0;                             // likewise, of the rule not_worse: > 0
   double confidence = 0.95;                        // 0.5 ≤ c < 1; over all looks at the same sealed rows
   std::int64_t fresh_rows = 1'000;                 // unseen holdout rows that open a new epoch, ≥ 1
-  std::string baseline = "auto";                   // auto | majority | mean
+  // What the first version must beat: auto (the recipe's own) | majority | mean | median. reset: auto, and a live version
+  // that cannot be scored any more does not stand in the way (docs/gate.md); where it can be, it is the opponent as ever.
+  std::string baseline = "auto";
 };
 
 struct ReleaseSpec {

@@ -116,6 +116,21 @@ void Check::Space(const json& recipe, const Path& path, const std::string& name,
     Param(recipe, path, name, whole ? json(static_cast<std::int64_t>(bound)) : json(bound));
 }
 
+// The baselines of a task, as the worker has them (worker/baseline.h).
+std::vector<std::string> BaselinesFor(const std::string& task) {
+  if (task == "classification") return {"majority"};
+  if (task == "regression") return {"mean", "median"};
+  return {};
+}
+
+void CheckBaseline(Check& check, const Spec& spec, const std::string& task) {
+  const std::string& named = spec.gate.baseline;
+  const auto fitting = BaselinesFor(task);
+  if (named == "auto" || named == "reset" || fitting.empty() || std::ranges::count(fitting, named) > 0) return;
+  check.Add({"gate", "baseline"}, fmt::format("{} is no baseline for {}, which {} is for (there are: auto, {}, reset)", named, task,
+                                              *spec.train.recipe, fmt::join(fitting, ", ")));
+}
+
 }  // namespace
 
 void AddRecipeFaults(const Spec& spec, const json& recipes, const YamlNode* tree, Faults& faults) {
@@ -132,6 +147,7 @@ void AddRecipeFaults(const Spec& spec, const json& recipes, const YamlNode* tree
   if (auto metric = gate::FindMetric(spec.test.metric.value_or("")); metric && !task.empty() && metric->task != task)
     check.Add({"test", "metric"},
               fmt::format("{} is a metric for {}, but {} is for {}", metric->name, metric->task, *spec.train.recipe, task));
+  CheckBaseline(check, spec, task);
   check.Params(*recipe, spec.train, {"train"});
   if (spec.train.sweep)
     for (const auto& [name, space] : spec.train.sweep->params) check.Space(*recipe, {"train", "sweep", name}, name, space);

@@ -251,9 +251,17 @@ static bool IsEvidence(const Json& result) {
          std::ranges::all_of(names, [](const Json& name) { return name.is_string(); });
 }
 
+bool HasScores(const Json& test_result) { return test_result.contains("evidence") || test_result.contains("per_row"); }
+
 bool IsTestResult(const Json& result) {
   for (const char* text : {"metric", "opponent_kind"})
     if (!result.value(text, Json()).is_string()) return false;
+  if (result.contains("live_unscorable")) {
+    const Json& why = result["live_unscorable"];
+    for (const char* text : {"reason", "message"})
+      if (!why.is_object() || !why.value(text, Json()).is_string()) return false;
+    if (!HasScores(result)) return true;
+  }
   if (result.contains("evidence")) return IsEvidence(result);
   if (!result.value("per_row", Json()).is_string()) return false;
   return result.value("candidate", Json()).is_number() && result.value("opponent", Json()).is_number() &&

@@ -42,6 +42,7 @@ struct StepInputs {
   std::map<std::string, std::string> files;                 // "STEP.OUTPUT" → SHA-256
   std::optional<std::string> resume;                        // checkpoint folder of an earlier attempt
   std::optional<registry::Version> candidate, live;         // test only
+  std::optional<std::int64_t> live_epoch;                   // test only: registry::LiveState of `live`
   std::optional<registry::HoldoutEpoch> epoch;              // test only: the sealed rows that it may open …
   registry::Json holdout_manifest;                          // … as this manifest, parsed, has them
   registry::Json reference;                                 // validate with `like`: manifest of the live version's rows, parsed
@@ -63,6 +64,8 @@ registry::Json LogTail(const std::string& folder);
 Result<std::optional<registry::Json>> ReadResult(Files& files, const std::string& folder);
 // Whether a result of `test` says all that the gate asks for.
 bool IsTestResult(const registry::Json& result);
+// Whether such a result has scores of the rows with it; it has none where the live version could not be scored.
+bool HasScores(const registry::Json& test_result);
 // Every whole line of progress.jsonl that has an epoch and metrics, at most 10,000 of them.
 std::vector<registry::Json> EpochProgress(const std::string& folder);
 // The last complete line of progress.jsonl; null when there is none. Reads the file's tail only.

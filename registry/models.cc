@@ -116,7 +116,10 @@ Page<Version> ListVersions(Db& db, const std::string& model, int limit, const st
   return page;
 }
 
+static Json NumberOrNull(const std::optional<double>& number) { return number ? Json(*number) : Json(); }
+
 static Status NoteLook(Db& db, std::int64_t now_us, const Version& record, const DecisionInput& input) {
+  if (input.rows == 0) return {};  // nobody has looked
   std::optional<std::int64_t> epoch, look;
   std::optional<double> alpha, budget;
   if (input.look) {
@@ -146,12 +149,16 @@ Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std
           Name(to), input.score, input.opponent, input.opponent_kind, input.opponent_version, input.verdict,
           input.report, input.scores, model, version);
   RATCHET_TRY(NoteLook(db, now_us, record, input));
-  AppendEvent(db, {.type = "decision", .run = record.run, .model = model,
-                   .data = {{"version", version}, {"verdict", input.verdict}, {"score", input.score},
-                            {"opponent", input.opponent}},
-                   .at = now_us});
-  AppendAudit(db, now_us, "gate", "version." + std::string(Name(to)), model + "@" + std::to_string(version),
-              input.report.value("reason", ""));
+  const std::string subject = model + "@" + std::to_string(version);
+  Json told = {{"version", version}, {"verdict", input.verdict}, {"score", NumberOrNull(input.score)},
+               {"opponent", NumberOrNull(input.opponent)}};
+  if (const Json unscorable = input.report.value("live_unscorable", Json()); unscorable.is_object()) {
+    told["live_unscorable"] = unscorable;
+    AppendAudit(db, now_us, "gate", unscorable.value("reset", false) ? "gate.baseline_reset" : "gate.live_unscorable", subject,
+                unscorable.value("message", ""));
+  }
+  AppendEvent(db, {.type = "decision", .run = record.run, .model = model, .data = std::move(told), .at = now_us});
+  AppendAudit(db, now_us, "gate", "version." + std::string(Name(to)), subject, input.report.value("reason", ""));
   return {};
 }
 

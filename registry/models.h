@@ -33,21 +33,34 @@ Page<Version> ListVersions(Db& db, const std::string& model, int limit, const st
 
 struct DecisionInput {
   Json report;              // docs/formats.md, "Decision"
-  std::string verdict;      // better, not_better, inconclusive
-  double score = 0, opponent = 0, p_value = 1;
+  std::string verdict;      // better, not_better, …, live_unscorable
+  std::optional<double> score, opponent;  // none: nothing was scored
+  double p_value = 1;
   std::string opponent_kind;
   std::optional<std::int64_t> opponent_version;
   std::int64_t rows = 0;
-  std::string scores;       // SHA-256 of the scores pack
+  std::optional<std::string> scores;  // SHA-256 of the scores pack
   bool promotes = false;    // the verdict lets it go on
   std::optional<HoldoutLook> look;  // none: tested before there was a ledger
 };
 // Stores the gate's report and moves the version to passed (where the verdict promotes) or rejected. Notes the look at the
-// holdout. kConflict for a version that has been released or rejected: its decision stands; and for a look that is not
-// the epoch's next.
-// Event decision, audit entry.
+// holdout, where rows were scored. kConflict for a version that has been released or rejected: its decision stands; and for
+// a look that is not the epoch's next.
+// Event decision, audit entry; a second one where the live version could not be scored.
 Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std::int64_t version,
                       const DecisionInput& input);
+
+// What serves: the live version, and the route epoch at which it became that. Back at the same version by a rollback is
+// another state. An epoch that is not known (of before it was noted) equals any.
+struct LiveState {
+  std::optional<std::int64_t> version;
+  std::optional<std::int64_t> epoch;
+};
+bool Same(const LiveState& a, const LiveState& b);
+LiveState LiveStateOf(Db& db, const std::string& model);  // nothing live, epoch 0, for a model that is not there
+// The version that was live when the gate judged this one; nothing where none was. That it had to be judged against a
+// baseline all the same (docs/gate.md, "baseline: reset") makes no difference here.
+std::optional<std::int64_t> JudgedAgainst(const Version& version);
 
 enum class ReleaseKind { kPromote, kForce, kRollback };
 struct ReleaseInput {
@@ -56,14 +69,14 @@ struct ReleaseInput {
   ReleaseKind kind = ReleaseKind::kPromote;
   std::string actor, reason;
   std::optional<std::int64_t> run;
-  // The version the decision was made against; kConflict when another is live by now. Unset = any.
-  std::optional<std::optional<std::int64_t>> expected_live;
+  std::optional<LiveState> expected;  // what is live; kConflict when another is, or has been in between. Unset = any
 };
 // Starts a release: the replicas are told to load the version; it goes live with CommitRelease. kConflict: it is live
-// already, another release is under way, the gate has not passed it (unless forced), or expected_live does not hold.
+// already, another release is under way, `expected` does not hold; and unless forced: the gate has not passed it, or has
+// judged it against another version than the live one.
 Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& input);
 // Makes the release's version live, in one transaction with route epoch, event and audit entry. kConflict when the live
-// version is not the release's `from` any more.
+// version is not the release's `from` any more, or another release has been done since this one began.
 Result<Release> CommitRelease(Db& db, std::int64_t now_us, std::int64_t release);
 Status FailRelease(Db& db, std::int64_t now_us, std::int64_t release, const std::string& error);
 // Ends a release that is under way without a change of what is live. kConflict when it has ended.

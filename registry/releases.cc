@@ -63,11 +63,12 @@ Result<Release> Insert(Db& db, std::int64_t now_us, const ReleaseInput& input, c
 Result<Release> Switch(Db& db, std::int64_t now_us, const Release& release) {
   int changed = db.Exec(
       "UPDATE models SET live = ?1, previous = live, loading = NULL, epoch = epoch + 1, updated_at = ?2"
-      " WHERE name = ?3 AND live IS ?4",
-      release.to, now_us, release.model, release.from);
+      " WHERE name = ?3 AND live IS ?4"
+      " AND NOT EXISTS (SELECT 1 FROM releases WHERE model = ?3 AND state = 'done' AND id > ?5)",
+      release.to, now_us, release.model, release.from, release.id);
   if (changed != 1)
     return Fail(ErrorCode::kConflict, "release", ShowVersion(release.model, release.to),
-                ShowVersion(release.model, release.from) + " is not the live version any more",
+                ShowVersion(release.model, release.from) + " is not the live version any more, or has not been all the time",
                 "Judge it again against the one that is: `ratchet run retry`");
   RATCHET_ASSIGN(Model model, GetModel(db, release.model));
   db.Exec("UPDATE releases SET state = 'done', epoch = ?, ended_at = ? WHERE id = ?", model.epoch, now_us, release.id);
@@ -85,21 +86,33 @@ std::optional<Release> UnderWay(Db& db, const std::string& model) {
   return ReadRelease(row);
 }
 
-Status CheckStart(const Model& model, const Version& version, const ReleaseInput& input) {
+// A decision holds for what was live when it was made.
+Status CheckFresh(Db& db, const Model& model, const Version& version, const ReleaseInput& input) {
+  auto stale = [&](const std::optional<std::int64_t>& against, const std::string& now) {
+    return Fail(ErrorCode::kConflict, "release", ShowVersion(model.name, input.to),
+                "it was judged against " + ShowVersion(model.name, against) + ", but " + now,
+                "Have a new version judged with `ratchet run start`, or let this one in by --force with a reason");
+  };
+  const std::string live = ShowVersion(model.name, model.live);
+  if (input.expected && !Same(*input.expected, LiveStateOf(db, model.name)))
+    return stale(input.expected->version, input.expected->version == model.live
+                                              ? "another version has been live since then, and " + live + " came back"
+                                              : live + " is live now");
+  if (input.kind == ReleaseKind::kPromote && JudgedAgainst(version) != model.live)
+    return stale(JudgedAgainst(version), live + " is live now");
+  return {};
+}
+
+Status CheckStart(Db& db, const Model& model, const Version& version, const ReleaseInput& input) {
   std::string subject = ShowVersion(model.name, input.to);
   if (model.live == input.to) return Fail(ErrorCode::kConflict, "release", subject, "it is live already");
-  if (input.expected_live && *input.expected_live != model.live)
-    return Fail(ErrorCode::kConflict, "release", subject,
-                "it was judged against " + ShowVersion(model.name, *input.expected_live) + ", but " +
-                    ShowVersion(model.name, model.live) + " is live now",
-                "Judge it again with `ratchet run retry`");
   // That it was live once, by force, proves nothing.
   if (input.kind == ReleaseKind::kPromote && version.state != VersionState::kPassed)
     return Fail(ErrorCode::kConflict, "promote", subject,
                 "the gate has not passed it: it is " + std::string(Name(version.state)),
                 "Read its decision with `ratchet model show " + model.name +
                     "`; --force with a reason overrides the gate, and is recorded");
-  return {};
+  return CheckFresh(db, model, version, input);
 }
 
 // Whether the newest release of the model took this version away by a rollback.
@@ -112,6 +125,23 @@ bool WasRolledAway(Db& db, const std::string& model, std::int64_t version) {
 
 }  // namespace
 
+bool Same(const LiveState& a, const LiveState& b) {
+  return a.version == b.version && (!a.epoch || !b.epoch || *a.epoch == *b.epoch);
+}
+
+LiveState LiveStateOf(Db& db, const std::string& model) {
+  SQLite::Statement& row = db.Prepare(
+      "SELECT m.live, coalesce((SELECT r.epoch FROM releases r WHERE r.model = m.name AND r.state = 'done'"
+      " ORDER BY r.id DESC LIMIT 1), 0) FROM models m WHERE m.name = ?", model);
+  if (!row.executeStep()) return {.version = {}, .epoch = 0};
+  return {.version = OptionalInt(row, 0), .epoch = row.getColumn(1).getInt64()};
+}
+
+std::optional<std::int64_t> JudgedAgainst(const Version& version) {
+  const Json live = version.decision ? version.decision->value(Json::json_pointer("/live_unscorable/live"), Json()) : Json();
+  return live.is_number_integer() ? std::optional(live.get<std::int64_t>()) : version.opponent_version;
+}
+
 Result<Release> GetRelease(Db& db, std::int64_t id) {
   SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE id = ?", id);
   if (!row.executeStep())
@@ -122,7 +152,7 @@ Result<Release> GetRelease(Db& db, std::int64_t id) {
 Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& input) {
   RATCHET_ASSIGN(Model model, GetModel(db, input.model));
   RATCHET_ASSIGN(Version version, GetVersion(db, input.model, input.to));
-  RATCHET_TRY(CheckStart(model, version, input));
+  RATCHET_TRY(CheckStart(db, model, version, input));
   if (auto other = UnderWay(db, input.model))
     return Fail(ErrorCode::kConflict, "release", ShowVersion(input.model, input.to),
                 "release " + std::to_string(other->id) + " to version " + std::to_string(other->to) + " is under way",

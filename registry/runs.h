@@ -106,6 +106,17 @@ void KeepCached(Db& db, std::int64_t now_us, const CachedStep& step);
 // Moves a pending step to succeeded by what another run did.
 Status TakeCached(Db& db, std::int64_t now_us, std::int64_t run, const std::string& step, const CachedStep& cached);
 
+// Why a run's candidate is judged again.
+struct StaleDecision {
+  std::string step;                                // gate or release: where it was seen
+  std::optional<std::int64_t> judged_against, live;  // versions; equal where another one was live in between
+  std::int64_t time = 1;                           // the how-manieth, from 1
+};
+// Sends a run under way back to its test, since what it was compared with is not live any more, or not all the time since:
+// test, gate and release are pending again. The count is kept in the test's outputs, "judged_again". Event decision.stale,
+// audit entry. kConflict where a state does not allow it.
+Status JudgeAgain(Db& db, std::int64_t now_us, std::int64_t run, const StaleDecision& why);
+
 // Notes that the run is to end; the orchestrator does it. kConflict when it has ended.
 Result<Run> AskCancel(Db& db, std::int64_t now_us, const std::string& actor, std::int64_t run);
 // Queues a failed or cancelled run again from its first step that did not succeed (from `test` on where the gate or the

@@ -121,6 +121,7 @@ nlohmann::json PluginHost::Describe() const {
                          {"summary", info.summary},
                          {"task", info.task},
                          {"metric", info.metric},
+                         {"baseline", info.baseline},
                          {"build", entry.build},
                          {"params", params}});
   }

@@ -20,7 +20,7 @@ StepOutcome Dispatch(const StepSpec& spec, const PluginHost& plugins, SandboxMea
     case StepKind::kTrain:
       return RunTrain(spec, plugins, sandbox, clock);
     case StepKind::kTest:
-      return RunTest(spec, sandbox, clock);
+      return RunTest(spec, plugins, sandbox, clock);
     case StepKind::kRecipe:
       return RunRecipeStep(spec, plugins, clock);
     case StepKind::kCommand:

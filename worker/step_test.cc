@@ -8,12 +8,14 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <variant>
 
 #include "base/files.h"
 #include "base/names.h"
 #include "lake/pack.h"
 #include "plugins/sdk/torch_bundle.h"
 #include "registry/bundle_manifest.h"
+#include "worker/baseline.h"
 #include "worker/bundle_check.h"
 #include "worker/cells.h"
 #include "worker/confined_call.h"
@@ -32,6 +34,7 @@ using registry::Signature;
 using registry::Task;
 
 constexpr std::int64_t kBatchRows = 256;
+constexpr char kReset[] = "reset";  // gate.baseline
 
 // The rows' targets, read before any model runs: one a row of the holdout, of the task's kind.
 struct Targets {
@@ -85,70 +88,35 @@ class ModelSide final : public Side {
   torch::jit::Module module_;
 };
 
-// What the first version must beat: the majority class, with the classes' shares as its probabilities, or the mean;
-// both of the training rows.
 class BaselineSide final : public Side {
  public:
-  static Result<std::unique_ptr<BaselineSide>> Learn(const StepSpec& spec, Task task) {
-    RATCHET_ASSIGN(const auto reader, lake::PackReader::Open(spec.train, {spec.data.target}));
-    std::unique_ptr<BaselineSide> side(new BaselineSide(task));
-    const auto& target = reader->schema().columns.at(0);
-    for (;;) {
-      RATCHET_ASSIGN(const auto batch, reader->Next(4096));
-      if (batch.rows == 0) return side;
-      RATCHET_TRY(side->Add(target, batch.columns.at(0)));
-    }
-  }
-
-  void AddClassesTo(ClassList& classes) const {
-    for (const auto& [value, count] : counts_) classes.Add(value);
-  }
-
-  // To be called when the list holds all classes. Without a training row every class is as likely as the next.
-  void Know(const ClassList& classes) {
-    shares_.assign(static_cast<size_t>(classes.size()), count_ == 0 ? 1.0 / std::max(classes.size(), 1) : 0.0);
-    for (const auto& [value, count] : counts_)
-      shares_[static_cast<size_t>(classes.Find(value))] = static_cast<double>(count) / static_cast<double>(count_);
-  }
+  BaselineSide(Baseline baseline, Task task) : baseline_(std::move(baseline)), task_(task) {}
+  Baseline& baseline() { return baseline_; }
 
   Status Answer(const lake::Schema&, const lake::Batch& batch, const Targets& targets, size_t first) override {
     const auto rows = static_cast<size_t>(batch.rows);
-    if (task_ == Task::kClassification) {
-      AddShares(shares_, std::span(targets.classes).subspan(first, rows), answers);
-      return {};
-    }
-    const double mean = count_ == 0 ? 0 : sum_ / static_cast<double>(count_);
-    AddNumberAnswers(std::vector<double>(rows, mean), std::span(targets.numbers).subspan(first, rows), answers);
+    if (task_ == Task::kClassification) baseline_.AnswerClasses(std::span(targets.classes).subspan(first, rows), answers);
+    else baseline_.AnswerNumbers(std::span(targets.numbers).subspan(first, rows), answers);
     return {};
   }
 
  private:
-  explicit BaselineSide(Task task) : task_(task) {}
-
-  Status Add(const lake::Column& column, const lake::ColumnBatch& values) {
-    if (task_ == Task::kRegression) {
-      RATCHET_ASSIGN(const auto numbers, TargetNumbers(column, values));
-      for (const double number : numbers)
-        if (std::isfinite(number)) sum_ += number, ++count_;
-      return {};
-    }
-    for (size_t row = 0; row < values.missing.size(); ++row)
-      if (values.missing[row] == 0) ++counts_[ClassOf(column, values, row)], ++count_;
-    return {};
-  }
-
+  Baseline baseline_;
   Task task_;
-  double sum_ = 0;
-  std::int64_t count_ = 0;
-  std::map<lake::Value, std::int64_t> counts_;
-  std::vector<double> shares_;  // of the common classes
+};
+
+// Why the live version cannot answer for these rows: it is not a fault of the run.
+struct Unscorable {
+  std::string reason;   // manifest, columns, task, target, module or answers: what of it does not fit
+  std::string message;  // for people
 };
 
 // What is settled before a model runs.
 struct Contest {
   BundleManifest candidate;
   std::optional<BundleManifest> live;
-  std::unique_ptr<BaselineSide> baseline;  // where there is no live version
+  std::optional<Unscorable> unscorable;    // there is a live version, but not in `live`
+  std::unique_ptr<BaselineSide> baseline;  // where there is no live version, or this stands in for it
   std::string metric;
   ClassList classes;  // of both sides and of the holdout
   Targets targets;
@@ -166,6 +134,7 @@ struct Contest {
 struct Heard {
   Answers candidate, opponent;
   std::vector<std::vector<double>> alone;  // the candidate's answers to some rows by themselves
+  std::optional<Unscorable> live_fault;  // then the answers are not whole
 };
 
 // The columns of the holdout that the models read, each once.
@@ -218,13 +187,35 @@ TestedHoldout HoldoutOf(const StepSpec& spec, const Contest& contest) {
           .has_target = [&contest](size_t row) { return contest.HasTarget(row); }};
 }
 
-// The confined process's part: loads the models and tells their answers, batch by batch.
-Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
-  RATCHET_ASSIGN(const auto candidate, ModelSide::Load(*spec.candidate, contest.candidate.signature, contest.classes));
+// The first line, bounded.
+std::string ShortMessage(const Error& error) {
+  constexpr size_t kMostBytes = 300;
+  std::string text = error.Message();
+  text.resize(std::min(text.find('\n'), text.size()));
+  if (text.size() <= kMostBytes) return text;
+  size_t end = kMostBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+json ToJson(const Unscorable& why) { return {{"reason", why.reason}, {"message", why.message}}; }
+
+// What the models' process says of a live version that does not do; other errors are the step's.
+Result<json> LiveFault(const char* reason, const Error& error) {
+  if (error.code != ErrorCode::kInvalid) return std::unexpected(error);
+  return json{{"live_unscorable", ToJson({reason, ShortMessage(error)})}};
+}
+
+// The confined process's part: loads the models and tells their answers, batch by batch. The live one comes first, so
+// that a candidate has no hand in whether it can be scored.
+Result<json> ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
   std::unique_ptr<ModelSide> live;
   if (contest.live) {
-    RATCHET_ASSIGN(live, ModelSide::Load(*spec.live, contest.live->signature, contest.classes));
+    auto loaded = ModelSide::Load(*spec.live, contest.live->signature, contest.classes);
+    if (!loaded) return LiveFault("module", loaded.error());
+    live = std::move(*loaded);
   }
+  RATCHET_ASSIGN(const auto candidate, ModelSide::Load(*spec.candidate, contest.candidate.signature, contest.classes));
   Side& opponent = live != nullptr ? static_cast<Side&>(*live) : *contest.baseline;
   RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, ColumnsToRead(spec, contest)));
   const auto total = holdout->rows();
@@ -232,17 +223,20 @@ Status ScoreAll(const StepSpec& spec, Contest& contest, const Tell& tell) {
   for (;;) {
     RATCHET_ASSIGN(const auto batch, holdout->Next(kBatchRows));
     if (batch.rows == 0) break;
+    const auto answered = opponent.Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done));
+    if (!answered && live != nullptr) return LiveFault("answers", answered.error());
+    RATCHET_TRY(answered);
     RATCHET_TRY(candidate->Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
-    RATCHET_TRY(opponent.Answer(holdout->schema(), batch, contest.targets, static_cast<size_t>(done)));
     tell({{"scored", {{"candidate", TakeAnswers(*candidate)}, {"opponent", TakeAnswers(opponent)}}}});
     done += batch.rows;
     if (done != total && done * 20 < (told + 1) * total) continue;  // some twenty lines in all
     told = done * 20 / std::max<std::int64_t>(total, 1);
     tell({{"progress", {{"phase", "test"}, {"step", done}, {"steps", total}}}});
   }
-  if (!spec.serving) return {};
+  if (!spec.serving) return json::object();
   const auto answer = [&](const lake::Schema& schema, const lake::Batch& batch) { return candidate->Values(schema, batch); };
-  return AnswerAlone(HoldoutOf(spec, contest), contest.candidate.signature, answer, SystemClock(), tell);
+  RATCHET_TRY(AnswerAlone(HoldoutOf(spec, contest), contest.candidate.signature, answer, SystemClock(), tell));
+  return json::object();
 }
 
 void Hear(const json& told, ProgressLog& progress, Heard& heard) {
@@ -271,8 +265,8 @@ std::expected<Heard, StepError> HearAnswers(const StepSpec& spec, Contest& conte
   Heard heard;
   const auto work = [&](const Tell& tell) -> StepOutcome {
     at::set_num_threads(spec.limits.cpus);
-    RATCHET_STEP_TRY(ScoreAll(spec, contest, tell));
-    return json::object();
+    RATCHET_STEP_ASSIGN(auto outcome, ScoreAll(spec, contest, tell));
+    return outcome;
   };
   const auto outcome =
       CallConfined({.means = sandbox,
@@ -280,6 +274,11 @@ std::expected<Heard, StepError> HearAnswers(const StepSpec& spec, Contest& conte
                     .work = [&](const Tell& tell) { return Guarded(spec, [&] { return work(tell); }); },
                     .hear = [&](const json& told) { Hear(told, progress, heard); }});
   if (!outcome) return std::unexpected(outcome.error());
+  if (outcome->contains("live_unscorable")) {
+    const json& why = outcome->at("live_unscorable");
+    heard.live_fault = Unscorable{why.at("reason"), why.at("message")};
+    return heard;
+  }
   for (const auto* side : {&heard.candidate, &heard.opponent}) {
     if (!AreWhole(contest, *side, ScoredRows(contest)))
       return InternalFault("the models' process told more or fewer answers than rows");
@@ -361,23 +360,15 @@ std::expected<void, StepError> CheckFit(const StepSpec& spec, const Contest& con
     return UserFault(fmt::format("the dataset has no target column {}", Quoted(spec.data.target)));
   if (const auto fits = CheckColumns(contest.candidate.signature, schema); !fits)
     return UserFault("the candidate cannot be scored on this data: " + fits.error().Message());
-  if (contest.live) {
-    constexpr char kHint[] = "Push data that it understands, or let the candidate in by `ratchet promote --force`.";
-    if (const auto fits = CheckColumns(contest.live->signature, schema); !fits)
-      return UserFault("the live version cannot be scored on this data: " + fits.error().Message(), kHint);
-    if (contest.live->signature.task != contest.candidate.signature.task)
-      return UserFault("the live version is of another task than the candidate", kHint);
-  }
   return CheckSlices(spec, schema);
 }
 
-std::expected<std::unique_ptr<BaselineSide>, StepError> LearnBaseline(const StepSpec& spec, Task task) {
-  const std::string own = task == Task::kClassification ? "majority" : "mean";
-  if (spec.baseline != "auto" && spec.baseline != own)
-    return UserFault(fmt::format("gate.baseline: {} is none for {}", Quoted(spec.baseline), registry::TaskName(task)),
-                     "Use auto or " + own + ".");
-  RATCHET_STEP_ASSIGN(auto baseline, BaselineSide::Learn(spec, task));
-  return baseline;
+// What the spec names; else what the recipe does for its own metric; else what is best under the metric.
+std::string NameBaseline(const StepSpec& spec, const PluginHost& plugins, Task task, const std::string& metric) {
+  if (spec.baseline != "auto" && spec.baseline != kReset) return spec.baseline;
+  const sdk::Recipe* recipe = plugins.Find(spec.recipe);
+  if (recipe != nullptr && recipe->Info().metric == metric && !recipe->Info().baseline.empty()) return recipe->Info().baseline;
+  return BestBaseline(task, metric);
 }
 
 Result<BundleManifest> ReadManifest(const BundleFiles& files) {
@@ -385,16 +376,34 @@ Result<BundleManifest> ReadManifest(const BundleFiles& files) {
   return registry::ParseManifest(text);
 }
 
+// The live version's manifest where it can be scored on such rows, as far as can be told before it is loaded.
+Result<std::variant<BundleManifest, Unscorable>> CheckLive(const StepSpec& spec, Task task, const lake::Schema& schema) {
+  auto manifest = ReadManifest(*spec.live);
+  if (!manifest) {
+    if (manifest.error().code != ErrorCode::kInvalid && manifest.error().code != ErrorCode::kCorrupt)
+      return std::unexpected(manifest.error());
+    return Unscorable{"manifest", ShortMessage(manifest.error())};
+  }
+  const Signature& signature = manifest->signature;
+  if (signature.task != task)
+    return Unscorable{"task", fmt::format("it is for {}, and the candidate is for {}", registry::TaskName(signature.task),
+                                          registry::TaskName(task))};
+  if (const auto fits = CheckColumns(signature, schema); !fits) return Unscorable{"columns", ShortMessage(fits.error())};
+  const auto& target = schema.columns[static_cast<size_t>(schema.Find(spec.data.target))];
+  if (task == Task::kClassification)
+    if (const auto fits = CheckTarget(signature.classes, target); !fits) return Unscorable{"target", ShortMessage(fits.error())};
+  return std::move(*manifest);
+}
+
 // Every class that a side may answer or a row may ask for.
 Status ListClasses(const StepSpec& spec, Contest& contest) {
   for (const auto* side : {&contest.candidate, contest.live ? &*contest.live : nullptr})
     if (side != nullptr)
       for (auto& value : ClassValues(side->signature.classes)) contest.classes.Add(std::move(value));
-  if (contest.baseline) contest.baseline->AddClassesTo(contest.classes);
+  if (contest.baseline) contest.baseline->baseline().AddClassesTo(contest.classes);
   RATCHET_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout, {spec.data.target}));
   const auto& column = holdout->schema().columns.at(0);
   RATCHET_TRY(CheckTarget(contest.candidate.signature.classes, column));
-  if (contest.live) RATCHET_TRY(CheckTarget(contest.live->signature.classes, column));
   for (;;) {
     RATCHET_ASSIGN(const auto batch, holdout->Next(4096));
     if (batch.rows == 0) break;
@@ -402,7 +411,7 @@ Status ListClasses(const StepSpec& spec, Contest& contest) {
       if (batch.columns[0].missing[row] == 0) contest.classes.Add(ClassOf(column, batch.columns[0], row));
   }
   contest.classes.Close();
-  if (contest.baseline) contest.baseline->Know(contest.classes);
+  if (contest.baseline) contest.baseline->baseline().Know(contest.classes);
   return {};
 }
 
@@ -444,24 +453,28 @@ std::expected<void, StepError> ReadRows(const StepSpec& spec, Contest& contest) 
                    "Use macro_f1 or log_loss.");
 }
 
-std::expected<Contest, StepError> Prepare(const StepSpec& spec) {
+// With `live_fault` the live version is known not to do, and the baseline is to stand in for it.
+std::expected<Contest, StepError> Prepare(const StepSpec& spec, const PluginHost& plugins, std::optional<Unscorable> live_fault) {
   if (!spec.candidate || spec.holdout.empty()) return InternalFault("a test step needs a candidate and a holdout");
-  Contest contest;
+  Contest contest{.unscorable = std::move(live_fault)};
   RATCHET_STEP_ASSIGN(contest.candidate, ReadManifest(*spec.candidate));
-  if (spec.live) {
-    RATCHET_STEP_ASSIGN(contest.live, ReadManifest(*spec.live));
-  }
   const auto task = contest.candidate.signature.task;
   contest.metric = spec.metric.empty() ? contest.candidate.metric : spec.metric;
   RATCHET_STEP_TRY(CheckMetric(contest.metric, task));
   RATCHET_STEP_ASSIGN(const auto holdout, lake::PackReader::Open(spec.holdout));
   if (auto fits = CheckFit(spec, contest, holdout->schema()); !fits) return std::unexpected(fits.error());
+  if (spec.live && !contest.unscorable) {
+    RATCHET_STEP_ASSIGN(auto live, CheckLive(spec, task, holdout->schema()));
+    if (auto* manifest = std::get_if<BundleManifest>(&live)) contest.live = std::move(*manifest);
+    else contest.unscorable = std::get<Unscorable>(std::move(live));
+  }
+  if (contest.unscorable && spec.baseline != kReset) return contest;  // nothing to compare with
   for (const auto& slice : spec.slices)
     contest.slice_columns.push_back(holdout->schema().columns[static_cast<size_t>(holdout->schema().Find(slice))]);
   if (!contest.live) {
-    auto learned = LearnBaseline(spec, task);
-    if (!learned) return std::unexpected(learned.error());
-    contest.baseline = std::move(*learned);
+    RATCHET_STEP_ASSIGN(auto learned, Baseline::Learn(NameBaseline(spec, plugins, task, contest.metric), task, spec.train,
+                                                      spec.data.target));
+    contest.baseline = std::make_unique<BaselineSide>(std::move(learned), task);
   }
   if (auto read = ReadRows(spec, contest); !read) return std::unexpected(read.error());
   return contest;
@@ -485,15 +498,15 @@ std::expected<json, StepError> LeaveOutLeaked(const StepSpec& spec, Contest& con
 
 json Summary(const Contest& contest, const Heard& heard) {
   constexpr size_t kMostNames = 200;
-  const auto baseline_kind = contest.Classifies() ? "majority" : "mean";
   json summary{{"metric", contest.metric},
                {"evidence", contest.Classifies() ? "classes" : "numbers"},
                {"rows", ScoredRows(contest)},
-               {"opponent_kind", contest.live ? "live" : baseline_kind},
+               {"opponent_kind", contest.live ? "live" : contest.baseline->baseline().name()},
                {"metrics",
                 {{"non_finite_rows", heard.candidate.non_finite_rows},
                  {"opponent_non_finite_rows", heard.opponent.non_finite_rows},
                  {"rows_without_target", contest.rows_without_target}}}};
+  if (contest.unscorable) summary["live_unscorable"] = ToJson(*contest.unscorable);
   if (!contest.Classifies()) return summary;
   summary["classes"] = contest.classes.size();
   if (auto names = contest.classes.Names(); names.size() <= kMostNames) summary["class_names"] = std::move(names);
@@ -510,32 +523,47 @@ StepOutcome Serve(const StepSpec& spec, const Contest& contest, const Heard& hea
   return ProbeServing(ProbePlanOf(spec, sandbox), signature, *rows, clock);
 }
 
-StepOutcome Test(const StepSpec& spec, Contest& contest, SandboxMeans sandbox, const Clock& clock) {
-  ProgressLog progress(spec.folder, clock);
-  auto heard = HearAnswers(spec, contest, sandbox, progress);
-  if (!heard) return std::unexpected(heard.error());
+// The evidence of what was heard, and what it says in short.
+StepOutcome Conclude(const StepSpec& spec, const Contest& contest, Heard& heard, SandboxMeans sandbox, ProgressLog& progress,
+                     const Clock& clock) {
   json serving;
   if (spec.serving) {
     progress.Append({{"phase", "serve"}, {"message", "asking the candidate over HTTP"}});
-    auto served = Serve(spec, contest, *heard, sandbox, clock);
+    auto served = Serve(spec, contest, heard, sandbox, clock);
     if (!served) return served;
     serving = std::move(*served);
   }
-  if (!contest.Classifies()) Settle(NumberTargets(contest), heard->candidate, heard->opponent);
-  RATCHET_STEP_TRY(WriteEvidence(spec, contest, *heard));
-  json summary = Summary(contest, *heard);
+  if (!contest.Classifies()) Settle(NumberTargets(contest), heard.candidate, heard.opponent);
+  RATCHET_STEP_TRY(WriteEvidence(spec, contest, heard));
+  json summary = Summary(contest, heard);
   if (!serving.is_null()) summary["serving"] = std::move(serving);
   return summary;
 }
 
+json NotCompared(const Contest& contest) {
+  return {{"metric", contest.metric}, {"opponent_kind", "live"}, {"live_unscorable", ToJson(*contest.unscorable)}};
+}
+
 }  // namespace
 
-StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock) {
-  auto contest = Prepare(spec);
+StepOutcome RunTest(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock) {
+  auto contest = Prepare(spec, plugins, {});
   if (!contest) return std::unexpected(contest.error());
+  if (contest->unscorable && spec.baseline != kReset) return NotCompared(*contest);
   auto leakage = LeaveOutLeaked(spec, *contest);
   if (!leakage) return std::unexpected(leakage.error());
-  auto summary = Test(spec, *contest, sandbox, clock);
+  ProgressLog progress(spec.folder, clock);
+  auto heard = HearAnswers(spec, *contest, sandbox, progress);
+  if (heard && heard->live_fault) {
+    contest->unscorable = heard->live_fault;
+    if (spec.baseline != kReset) return NotCompared(*contest);
+    contest = Prepare(spec, plugins, heard->live_fault);
+    if (!contest) return std::unexpected(contest.error());
+    if (leakage = LeaveOutLeaked(spec, *contest); !leakage) return std::unexpected(leakage.error());
+    heard = HearAnswers(spec, *contest, sandbox, progress);
+  }
+  if (!heard) return std::unexpected(heard.error());
+  auto summary = Conclude(spec, *contest, *heard, sandbox, progress, clock);
   if (summary && !leakage->is_null()) (*summary)["leakage"] = std::move(*leakage);
   return summary;
 }

@@ -23,9 +23,10 @@ inline constexpr std::int64_t kMinTrainingRows = 10;
 StepOutcome RunTrain(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock);
 
 // Scores the candidate and its opponent (the live version, else the baseline) on the same rows of the holdout, and
-// leaves the scores in FOLDER/scores.pack. The models run confined (confined_call.h), and what they answer is all that
+// leaves the scores in FOLDER/scores.pack. A live version that cannot be scored is no failure: the result says so, and
+// there are no scores; but by `baseline: reset` the baseline stands in for it. The models run confined (confined_call.h), and what they answer is all that
 // comes of them: they read what this process reads, the holdout too, and write nothing.
-StepOutcome RunTest(const StepSpec& spec, SandboxMeans sandbox, const Clock& clock);
+StepOutcome RunTest(const StepSpec& spec, const PluginHost& plugins, SandboxMeans sandbox, const Clock& clock);
 
 // The recipe that a step names; kUser, with the nearest name, for one that no plugin has.
 std::expected<const sdk::Recipe*, StepError> FindRecipe(const StepSpec& spec, const PluginHost& plugins);

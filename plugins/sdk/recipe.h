@@ -12,7 +12,7 @@
 #include "lake/schema.h"
 
 // What a recipe implements. A plugin is a shared library `libratchet_plugin_<name>.so` that exports
-//   extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2();
+//   extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3();
 // One that links no LibTorch and only has recipes for `steps:` (sdk/step_recipe.h) is better called
 // `libratchet_steps_<name>.so`: its steps run in the small fork server, where they start four times as fast.
 // This header knows nothing of LibTorch: a recipe writes `model.pt` itself (sdk/torch_bundle.h helps).
@@ -36,6 +36,9 @@ struct RecipeInfo {
   std::string task;     // "classification" or "regression"; "step" for what trains nothing
   std::string metric;   // the default test metric: "accuracy", "mae", …
   std::vector<Param> params;
+  // What the first version must beat by the default metric: "majority" for classification, "mean" or "median" for
+  // regression. Empty: the one that is best under the metric.
+  std::string baseline = {};
 };
 
 // One report of how training goes; a line of progress.jsonl. Fields that are not known are left empty.
@@ -97,7 +100,7 @@ struct Plugin {
 };
 
 using PluginEntry = const Plugin* (*)();
-inline constexpr char kPluginEntrySymbol[] = "ratchet_plugin_v2";
+inline constexpr char kPluginEntrySymbol[] = "ratchet_plugin_v3";
 
 // Fills defaults in and refuses unknown names (with the near one), wrong types and values out of range.
 Result<nlohmann::json> CompleteParams(const RecipeInfo& info, const nlohmann::json& given);

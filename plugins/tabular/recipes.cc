@@ -316,13 +316,14 @@ class TableRecipe final : public sdk::Recipe {
 }  // namespace
 }  // namespace ratchet::tabular
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() {
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3() {
   using namespace ratchet::tabular;
   static const TableRecipe classifier({"tabular.classifier", "Tells which class a row of numbers and texts belongs to.",
-                                       "classification", "accuracy", Params()},
+                                       "classification", "accuracy", Params(), "majority"},
                                       Head::kClasses);
   static const TableRecipe regressor(
-      {"tabular.regressor", "Tells a number from a row of numbers and texts.", "regression", "mae", Params()},
+      {"tabular.regressor", "Tells a number from a row of numbers and texts.", "regression", "mae", Params(),
+       "median"},
       Head::kNumber);
   static const ratchet::sdk::Plugin plugin{"tabular", "0.1.0", {&classifier, &regressor}};
   return &plugin;

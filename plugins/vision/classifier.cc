@@ -97,6 +97,7 @@ sdk::RecipeInfo MakeInfo() {
   info.summary = "Tells which class an image belongs to: a small convolutional network, quick on a CPU.";
   info.task = "classification";
   info.metric = "accuracy";
+  info.baseline = "majority";
   info.params = {
       {"epochs", ParamType::kInteger, 5, 1, 1000, {}, "Passes over the training images."},
       {"batch_size", ParamType::kInteger, 128, 2, 4096, {}, "Images per step."},
@@ -245,7 +246,7 @@ class Classifier final : public sdk::Recipe {
 }  // namespace
 }  // namespace ratchet::vision
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() {
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3() {
   static const ratchet::vision::Classifier classifier;
   static const ratchet::sdk::Plugin plugin{"vision", "0.1.0", {&classifier}};
   return &plugin;

@@ -413,6 +413,19 @@ TEST(ModelShow, TellsNoDigitsOfAPValueThatADoubleCanHardlyHold) {
   EXPECT_THAT(Ratchet(server.Url(), {"model", "show", "m@1"}).out, HasSubstr("tango_score, p < 1e-300\n"));
 }
 
+TEST(ModelShow, SaysOfALiveVersionThatCannotBeScoredWhyAndTheWaysOut) {
+  FakeServer server;
+  server.On("GET /api/v1/models/m/versions/2", R"({"model":"m","version":2,"metric":"accuracy","score":null})");
+  server.On("GET /api/v1/models/m/versions/2/decision",
+            R"({"verdict":"live_unscorable","reason":"R","candidate":null,"opponent":null,"rows":0,"test":"none","forced":false,
+                "live_unscorable":{"reason":"columns","message":"no column spend","model":"m","live":1,"reset":false,"ways_out":["force it","reset it"]}})");
+  const std::string out = Ratchet(server.Url(), {"model", "show", "m@2"}).out;
+  EXPECT_THAT(out, testing::ContainsRegex("Decision +live_unscorable\n"));
+  EXPECT_THAT(out, testing::ContainsRegex("Live version +m@1 cannot be scored any more \\(columns\\): no column spend\n"));
+  EXPECT_THAT(out, testing::ContainsRegex("Way out +force it\nWay out +reset it\n"));
+  EXPECT_THAT(out, Not(HasSubstr("Rows ")));
+}
+
 TEST(ModelExport, WritesTheWholeBundleOrNothing) {
   FakeServer server;
   server.On("GET /api/v1/models/m/versions/1/bundle", std::string("tar\0bytes", 9), 200, "application/x-tar");

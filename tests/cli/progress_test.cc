@@ -93,6 +93,19 @@ TEST(RunChanges, TellsEachChangeOnce) {
   EXPECT_EQ(RunChanges(run, failed), (std::vector<std::string>{"run 5: train: failed, exit code 1. See the log"}));
 }
 
+TEST(RunChanges, WarnsOnceOfALookThatCanHardlyProveAnything) {
+  const Json before = ParseJson(R"({"id":5,"state":"running","steps":[],"forecast":null})");
+  Json now = before;
+  now["forecast"] = {{"worthwhile", false}, {"sentence", "Push rows."}};
+  EXPECT_EQ(RunChanges(before, now), (std::vector<std::string>{"run 5: warning: Push rows."}));
+  EXPECT_TRUE(RunChanges(now, now).empty());
+  const auto lines = RunLines(now, 0, {.columns = 12, .utf8 = false, .color = false});
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_LE(lines[1].size(), 14u) << "one line of the terminal, with what marks the cut";
+  now["forecast"]["worthwhile"] = true;
+  EXPECT_TRUE(RunChanges(before, now).empty());
+}
+
 TEST(RunVerdict, SaysOutcomeCandidateAndWhy) {
   EXPECT_EQ(RunVerdict(ParseJson(R"({"id":5,"model":"m","state":"succeeded","outcome":"promoted","candidate":2,
                                      "summary":"Better by 0.03."})")),

@@ -107,6 +107,7 @@ std::int64_t ApiFixture::MakePassedVersion(const std::string& model_bytes) {
                                    .opponent_kind = "majority",
                                    .rows = 20,
                                    .promotes = true};
+  if (version->version > 1) decision.opponent_version = version->version - 1;
   auto recorded = store_->Write(
       [&](Db& db) { return registry::RecordDecision(db, clock_.WallUs(), "toys", version->version, decision); });
   EXPECT_TRUE(recorded) << recorded.error().Message();

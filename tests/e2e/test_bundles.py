@@ -127,7 +127,7 @@ def test_a_regression_bundle_answers_alike_everywhere(ratchet, tmp_path):
     run = ratchet.run("price")
     assert run["outcome"] == "promoted", run
     decision = ratchet.get("/api/v1/models/price/versions/1/decision")
-    assert decision["opponent_kind"] == "mean" and decision["test"] == "paired_t"
+    assert decision["opponent_kind"] == "median" and decision["test"] == "paired_t"
     names = ratchet.get("/api/v1/models/price/versions/1")["manifest"]["signature"]["inputs"]
     values = {"size": [30.0, 100.0, None], "kind": ["flat", "house", ""]}
     inputs = [{"name": one["name"], "datatype": one["datatype"], "shape": [3], "data": values[one["name"]]} for one in names]

@@ -162,11 +162,24 @@ Found CheckGraph(Db& db) {
                " 'running') AND s.state IN ('pending', 'running') LIMIT 1");
 }
 
+// A promotion replaces the version that its decision was made against, and a run's own the same route epoch of it.
+Found CheckCompareAndSwap(Db& db) {
+  if (auto found = NoRow(db, "a decision against another version than the one that was live was applied",
+                         "SELECT r.id FROM releases r JOIN versions v ON v.model = r.model AND v.version = r.to_version WHERE"
+                         " r.kind = 'promote' AND r.state = 'done' AND coalesce(json_extract(v.decision_json,"
+                         " '$.live_unscorable.live'), v.opponent_version) IS NOT r.from_version LIMIT 1"))
+    return found;
+  return NoRow(db, "a run's decision was applied though another version had been live in between",
+               "SELECT r.id FROM releases r JOIN steps s ON s.run = r.run AND s.name = 'test' WHERE r.kind = 'promote' AND"
+               " r.state = 'done' AND json_extract(s.outputs_json, '$.route_epoch') IS NOT coalesce((SELECT max(o.epoch) FROM"
+               " releases o WHERE o.model = r.model AND o.state = 'done' AND o.id < r.id), 0) LIMIT 1");
+}
+
 // Every decision is a look (a candidate that is judged again costs another), the looks of an epoch are numbered without a gap and cost no more than its α, and no two
 // epochs share rows.
 Found CheckLedger(Db& db) {
   if (auto found = NoRow(db, "a decision is no look",
-                         "SELECT v.model || '@' || v.version FROM versions v WHERE v.verdict IS NOT NULL AND (SELECT count(*) FROM"
+                         "SELECT v.model || '@' || v.version FROM versions v WHERE v.verdict <> 'live_unscorable' AND (SELECT count(*) FROM"
                          " holdout_looks l WHERE l.model = v.model AND l.version = v.version AND l.epoch IS NOT NULL) = 0 LIMIT 1"))
     return found;
   if (auto found = NoRow(db, "looks are not counted from 1",
@@ -283,6 +296,7 @@ Found CheckAlways(const Scene& scene) {
     if (auto found = CheckAcknowledged(db, scene.acknowledged)) return found;
     if (auto found = CheckReplay(db)) return found;
     if (auto found = CheckReleases(db)) return found;
+    if (auto found = CheckCompareAndSwap(db)) return found;
     if (auto found = CheckStarted(db, scene.processes)) return found;
     if (auto found = CheckGraph(db)) return found;
     return CheckLedger(db);

@@ -98,6 +98,10 @@ def check_releases(registry):
             raise Violation(f"release {number} rolled back to what never served")
         live[model] = to
         served.add((model, to))
+    expect_none(registry, "a decision against another version than the one that was live was applied",
+                "SELECT r.id FROM releases r JOIN versions v ON v.model = r.model AND v.version = r.to_version WHERE"
+                " r.kind = 'promote' AND r.state = 'done' AND coalesce(json_extract(v.decision_json,"
+                " '$.live_unscorable.live'), v.opponent_version) IS NOT r.from_version")
     expect_equal("live versions", {name: str(to) for name, to in live.items()},
                  table(registry, "SELECT name, live FROM models WHERE live IS NOT NULL"))
 

@@ -153,7 +153,7 @@ bool SimulatedUser::Pause(const std::string& pipeline, bool paused) {
 bool SimulatedUser::Promote(const std::string& model, std::int64_t version, registry::ReleaseKind kind) {
   auto release = daemon_.Write([&](Db& db) {
     return registry::BeginRelease(db, clock_.WallUs(), {.model = model, .to = version, .kind = kind, .actor = "user", .reason = "a wish",
-                                                        .run = {}, .expected_live = {}});
+                                                        .run = {}, .expected = {}});
   });
   if (release) acknowledged_.releases[release->id] = release->kind;
   return release.has_value();

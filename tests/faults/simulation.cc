@@ -66,7 +66,7 @@ std::string Simulation::SpecText(const std::string& pipeline) {
   if (pipeline == "sweep")
     return Common(pipeline, "recipe: vision.classifier, " + seed + ", " + retry +
                             ", sweep: {rate: [0.1, 0.2, 0.3, 0.4, 0.5], parallel: 3, prune: asha}") +
-           "retrain: {new_rows: 150}\n";
+           "gate: {baseline: reset}\nretrain: {new_rows: 150}\n";
   if (pipeline == "clock")
     return Common(pipeline, "recipe: vision.classifier, " + seed) + "retrain: {schedule: '*/20 * * * *', drift: 0.3}\n";
   return Common(pipeline, "recipe: vision.classifier, " + seed + ", " + retry) + "retrain: {new_rows: 100}\nrun: {priority: 2}\n";
@@ -116,6 +116,23 @@ void Simulation::ActOnModel() {
   ++(done ? counts_.acknowledged : counts_.refused);
 }
 
+// Changes what is live while a candidate is compared with it, or on its way.
+void Simulation::Meddle() {
+  auto model = daemon_.Read([](Db& db) -> Result<std::string> {
+    SQLite::Statement& row = db.Prepare(
+        "SELECT m.name FROM steps s JOIN runs r ON r.id = s.run JOIN models m ON m.name = r.model WHERE s.name IN ('test', 'release')"
+        " AND s.state = 'running' AND r.state = 'running' AND m.live IS NOT NULL ORDER BY r.id LIMIT 1");
+    return row.executeStep() ? row.getColumn(0).getString() : std::string();
+  });
+  if (!model || model->empty()) return;
+  auto found = daemon_.Read([&](Db& db) { return registry::GetModel(db, *model); });
+  if (!found) return;
+  bool done = found->previous && chance_.OneIn(2) ? user_.Rollback(*model, {})
+                                                  : user_.Promote(*model, chance_.Between(1, found->latest), registry::ReleaseKind::kForce);
+  if (done && found->previous && chance_.OneIn(3)) user_.Rollback(*model, {});
+  ++(done ? counts_.acknowledged : counts_.refused);
+}
+
 void Simulation::ActOnRun() {
   auto runs = daemon_.Read([](Db& db) -> Result<registry::Page<registry::Run>> { return registry::ListRuns(db, {}, 8, {}); });
   if (!runs || runs->items.empty()) return;
@@ -159,6 +176,7 @@ Found Simulation::Trouble() {
   for (int i = 0; i < kTroubledTicks; ++i) {
     ChooseFaults();
     if (chance_.OneIn(3)) Act();
+    if (!Faults().dead && chance_.OneIn(2)) Meddle();
     if (!Faults().dead) {
       NoteFeed(daemon_.store(), acknowledged_);
       const std::int64_t wake_us = daemon_.Tick();
@@ -207,6 +225,12 @@ Found Simulation::Run() {
   counts_.runs = static_cast<std::int64_t>(acknowledged_.runs.size());
   counts_.releases = static_cast<std::int64_t>(acknowledged_.releases.size());
   Faults() = SystemFaults{};
+  if (found) return found;
+  (void)daemon_.Read([&](Db& db) -> Status {
+    SQLite::Statement& row = db.Prepare("SELECT count(*) FROM events WHERE type = 'decision.stale'");
+    if (row.executeStep()) counts_.stale = row.getColumn(0).getInt64();
+    return {};
+  });
   return found;
 }
 

@@ -11,6 +11,7 @@ namespace ratchet::faults {
 
 struct SimulationCounts {
   std::int64_t ticks = 0, crashes = 0, power_cuts = 0, runs = 0, attempts = 0, releases = 0, acknowledged = 0, refused = 0;
+  std::int64_t stale = 0;  // decisions that a release overtook
 };
 
 // A stretch of a daemon's life with several pipelines and users, full of faults, that follows from its seed alone; then
@@ -29,6 +30,7 @@ class Simulation {
   void ChooseFaults();
   void Act();
   void ActOnModel();
+  void Meddle();
   void ActOnRun();
   void Pass(std::int64_t wake_us);
   std::string SpecText(const std::string& pipeline);

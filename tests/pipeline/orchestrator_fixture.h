@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -39,6 +40,7 @@ class FakeExecutor final : public Executor {
   bool Ready(StepHost) const override { return ready; }
   Json Describe() const override { return Json(); }
   Status Start(const StepRef& ref) override {
+    if (on_call) on_call();
     started.push_back(ref.id);
     Json step = Json::parse(std::ifstream(ref.folder + "/step.json"));
     steps[ref.id] = {.kind = StepStatus::Kind::kRunning, .pid = 1};
@@ -56,7 +58,10 @@ class FakeExecutor final : public Executor {
     killed.insert(ref.id);
     steps[ref.id] = {.kind = StepStatus::Kind::kExited, .exit = {.error_class = error_class, .message = message}};
   }
-  StepStatus Poll(const StepRef& ref) override { return steps.contains(ref.id) ? steps[ref.id] : StepStatus{}; }
+  StepStatus Poll(const StepRef& ref) override {
+    if (on_call) on_call();
+    return steps.contains(ref.id) ? steps[ref.id] : StepStatus{};
+  }
   void Forget(const std::string& id) override { steps.erase(id); }
   void LoseAll() { steps.clear(); }
   // Brings a step that hangs to its end.
@@ -67,6 +72,8 @@ class FakeExecutor final : public Executor {
 
   bool ready = true;
   double candidate_score = 0.9;
+  Json live_unscorable;            // {"reason","message"}: what a test says of a live version
+  std::function<void()> on_call;   // in the middle of a tick
   std::map<std::string, Play> script;
   std::vector<std::string> started;
   std::set<std::string> killed;
@@ -84,8 +91,18 @@ class FakeExecutor final : public Executor {
       std::ofstream(folder + "/" + name) << text;
       result["outputs"][name] = {{"path", name}, {"sha256", Sha256Hex(text)}, {"bytes", text.size()}};
     }
-    if (step["kind"] == "test") result = WriteScores(step, folder);
+    if (step["kind"] == "test") result = Test(step, folder);
     std::ofstream(folder + "/result.json") << result.dump();
+  }
+  Json Test(const Json& step, const std::string& folder) {
+    const bool unscorable = live_unscorable.is_object() && !step["live"].is_null();
+    if (unscorable && step["baseline"] != "reset")
+      return {{"outcome", "succeeded"}, {"metric", "accuracy"}, {"opponent_kind", "live"}, {"live_unscorable", live_unscorable}};
+    Json result = WriteScores(step, folder);
+    if (!unscorable) return result;
+    result["opponent_kind"] = "majority";
+    result["live_unscorable"] = live_unscorable;
+    return result;
   }
   Json WriteScores(const Json& step, const std::string& folder) {
     constexpr int kRows = 1000;
@@ -102,10 +119,14 @@ class FakeExecutor final : public Executor {
 };
 
 struct FakeServing final : ServingView {
-  LoadState Loaded(const std::string&, std::int64_t) override { return state; }
+  LoadState Loaded(const std::string&, std::int64_t) override {
+    if (on_call) on_call();
+    return state;
+  }
   bool Confirmed(const std::string&, std::int64_t) override { return confirmed; }
   LoadState state{LoadState::Kind::kReady, ""};
   bool confirmed = true;
+  std::function<void()> on_call;
 };
 
 class OrchestratorTest : public testing::Test {

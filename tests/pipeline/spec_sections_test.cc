@@ -29,6 +29,8 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   const Case cases[] = {
       {"recipe: vision.clasifier", "train.recipe", "did you mean 'vision.classifier'?", 4},
       {"recipe: vision.classifier\ntest:\n  metric: rmse", "test.metric", "rmse is a metric for regression", 6},
+      {"recipe: vision.classifier\ngate: {baseline: median}", "gate.baseline",
+       "median is no baseline for classification, which vision.classifier is for (there are: auto, majority, reset)", 5},
       {"recipe: vision.classifier\n  params: {epoch: 3}", "train.params.epoch", "did you mean 'epochs'?", 5},
       {"recipe: vision.classifier\n  params: {epochs: 0}", "train.params.epochs", "from 1 to 1000, not '0'", 5},
       {"recipe: vision.classifier\n  params: {epochs: 1.5}", "train.params.epochs", "of type integer", 5},
@@ -47,6 +49,9 @@ TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   EXPECT_TRUE(
       CheckRecipe(*ParseSpec(with("recipe: vision.classifier\n  params: {epochs: 3, learning_rate: 1}")), recipes));
   EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]")), recipes));
+  for (const char* baseline : {"auto", "majority", "reset"})
+    EXPECT_TRUE(CheckRecipe(*ParseSpec(with(std::string("recipe: vision.classifier\ngate: {baseline: ") + baseline + "}")), recipes));
+  EXPECT_TRUE(CheckRecipe(*ParseSpec(with("command: [x]\ngate: {baseline: median}")), recipes)) << "its task is not known yet";
 }
 
 // What is said of the first fault at this path; empty where there is none.

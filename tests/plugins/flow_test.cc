@@ -9,7 +9,7 @@
 #include "lake/pack.h"
 #include "plugins/sdk/step_recipe.h"
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2();
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3();
 
 namespace ratchet::sdk {
 namespace {
@@ -45,7 +45,7 @@ class Flow : public ::testing::Test {
   }
 
   Result<nlohmann::json> Run(const std::string& recipe) {
-    for (const StepRecipe* step : ratchet_plugin_v2()->steps)
+    for (const StepRecipe* step : ratchet_plugin_v3()->steps)
       if (step->Info().name == recipe) return step->Run(context_);
     return Fail(ErrorCode::kNotFound, "find", recipe, "none");
   }

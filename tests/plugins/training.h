@@ -14,7 +14,7 @@
 #include "plugins/sdk/recipe.h"
 #include "plugins/sdk/torch_bundle.h"
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2();
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3();
 
 // What the tests of every plugin need: a folder, small packs, a training, the answers of its model here and in Python.
 namespace ratchet::sdk {
@@ -36,7 +36,7 @@ class Training : public testing::Test {
   }
 
   static const Recipe& Find(const std::string& name) {
-    for (const Recipe* recipe : ratchet_plugin_v2()->recipes)
+    for (const Recipe* recipe : ratchet_plugin_v3()->recipes)
       if (recipe->Info().name == name) return *recipe;
     ADD_FAILURE() << "no recipe " << name;
     std::abort();

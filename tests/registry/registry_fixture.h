@@ -92,7 +92,15 @@ class RegistryTest : public testing::Test {
     EXPECT_TRUE(version) << version.error().Message();
     return version.value_or(Version{});
   }
+  // As though the gate had judged it against the version that is live now.
+  void JudgedNow(std::int64_t version) {
+    ASSERT_TRUE(store_->Write([&](Db& db) -> Status {
+      db.Exec("UPDATE versions SET opponent_version = (SELECT live FROM models WHERE name = 'sorter') WHERE version = ?", version);
+      return {};
+    }));
+  }
   Result<Release> Promote(std::int64_t version, ReleaseKind kind = ReleaseKind::kPromote) {
+    if (kind == ReleaseKind::kPromote) JudgedNow(version);
     return store_->Write([&](Db& db) -> Result<Release> {
       auto release = BeginRelease(db, 6, {.model = "sorter", .to = version, .kind = kind, .actor = "tester", .reason = "r"});
       if (!release) return release;

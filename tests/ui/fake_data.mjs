@@ -181,7 +181,7 @@ function activeRun() {
   const created_at = ago(42 * kSecond_us);
   const steps = chain(created_at, [2, 0, 0, 0, 0], 'train', 'running');
   steps[1].progress = { at: ago(kSecond_us), phase: 'train', epoch: 2, of: 3, step: 410, steps: 880, rows_per_s: 5240, loss: 0.3127, metrics: { validation_accuracy: 0.8934 } };
-  return run(11, { state: 'running', outcome: null, candidate: null, live_at_start: 8, created_at, ended_at: null, summary: 'Training: epoch 2 of 3.', steps });
+  return run(11, { state: 'running', outcome: null, candidate: null, live_at_start: 8, created_at, ended_at: null, summary: 'Training: epoch 2 of 3.', forecast: kForecast, steps });
 }
 
 /// A graph: a cached step, two in parallel, a sweep of six trials of which some were pruned.
@@ -286,6 +286,22 @@ function smallModel(name, metric, scores) {
   return { model: { name, live: scores.length, previous: scores.length > 1 ? scores.length - 1 : null, latest_version: scores.length, epoch: scores.length, metric, created_at: ago(20 * kDay_us), updated_at: ago(2 * kDay_us) }, versions: made };
 }
 
+// A candidate of `demand-forecast` for rows without a column that the live version reads.
+const kUnscorable = {
+  version: { ...versions()[0], model: 'demand-forecast', version: 5, state: 'rejected', run: 9, metric: 'mean_absolute_error', score: null, opponent: null, opponent_kind: 'live', verdict: 'live_unscorable', created_at: ago(kDay_us) },
+  decision: { verdict: 'live_unscorable', promotes: false, reason: 'The live version demand-forecast@4 cannot be scored any more: read input store_area: the dataset has no such column. …', metric: 'mean_absolute_error',
+    higher_is_better: false, candidate: null, opponent: null, opponent_kind: 'live', opponent_version: 4, difference: null, interval: [null, null], confidence: 0.95, alpha: null, p_value: null, test: 'none', rows: 0, wins: 0,
+    losses: 0, better_by: 0, margin: 0, forced: false, rows_needed: null, decided_at: ago(kDay_us),
+    live_unscorable: { reason: 'columns', message: 'read input store_area: the dataset has no such column', model: 'demand-forecast', live: 4, reset: false,
+      ways_out: ['`ratchet promote demand-forecast@5 --force --reason TEXT` lets the candidate in unjudged',
+        '`gate: {baseline: reset}` in the spec, or `ratchet run start demand-forecast --set gate.baseline=reset` for one run, has candidates judged against their baseline, as a first version is, for as long as the live version cannot be scored',
+        'data that the live version understands'] } },
+};
+
+const kForecast = { epoch: 1, rows: 1988, look: 9, level: 0.000375, metric: 'accuracy', live: 8, live_score: 0.9127, from_version: 9, detectable_gain: 0.0312, realistic_gain: 0.0113, best_recent_gain: 0.0113,
+  worthwhile: false, rows_to_push: 5210, ways_out: ['push rows until 5210 more of them are in the holdout (about 26050 rows in all)', '`ratchet dataset rotate-holdout` retires the rows that have been looked at into training'],
+  sentence: 'Look 9 at the 1988 sealed rows of epoch 1 is judged at level 0.00038: a true gain of 0.0312 in accuracy or more would be proven with 80 % power, and no more than 0.0113 can be hoped for over 0.9127. Before training: push rows until 5210 more of them are in the holdout (about 26050 rows in all); or `ratchet dataset rotate-holdout` retires the rows that have been looked at into training.' };
+
 /// Everything a server of one test answers with. `empty`: a fresh data directory.
 export function world(kind) {
   if (kind === 'empty') {
@@ -293,6 +309,8 @@ export function world(kind) {
     return { ...fresh, status: () => status(fresh) };
   }
   const price = smallModel('demand-forecast', 'mean_absolute_error', [14.21, 12.88, 12.4, 11.92]);
+  price.versions.push(kUnscorable.version);
+  price.model.latest_version = kUnscorable.version.version;
   const rows = { train: 42_017, validation: 6_015, holdout: 11_968 };
   const made = {
     models: [{ name: kModel, live: 8, previous: 7, latest_version: 9, epoch: 8, metric: 'accuracy', created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }, price.model],
@@ -310,5 +328,6 @@ export function world(kind) {
     pipelines: [{ name: kModel, model: kModel, revision: 2, state: 'active', spec_text: kSpec, spec: {}, files: {}, created_at: ago(12 * kDay_us), updated_at: ago(5 * kDay_us), last_run: 11 }],
   };
   made.decisions = Object.fromEntries(Object.entries(made.versions).map(([name, list]) => [name, Object.fromEntries(list.map((version) => [version.version, decision(version)]))]));
+  made.decisions[price.model.name][kUnscorable.version.version] = kUnscorable.decision;
   return { ...made, status: () => status(made) };
 }

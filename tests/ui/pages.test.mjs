@@ -84,6 +84,31 @@ describe('Model page', () => {
     await finish(page);
   });
 
+  test('Model, says why the live version cannot be scored any more, and the ways out', async () => {
+    const page = await open(browser, `${api.url}#/models/demand-forecast`);
+    await page.getByRole('heading', { name: 'Decision on v5' }).waitFor();
+    await page.getByText('cannot be scored any more: the data has not the columns it reads').waitFor();
+    await page.getByText('read input store_area: the dataset has no such column').waitFor();
+    const ways = page.getByRole('listitem').filter({ has: page.locator('code') });
+    assert.equal(await ways.count(), 2);
+    assert.equal(await ways.first().locator('code').textContent(), 'ratchet promote demand-forecast@5 --force --reason TEXT');
+    assert.equal(await page.getByRole('img', { name: /^Gain/ }).count(), 0);
+    await page.getByRole('table', { name: /Versions of demand-forecast/ }).getByText('live unscorable').waitFor();
+    await finish(page);
+  });
+
+  test('Run, warns before training when its look can hardly prove anything', async () => {
+    const page = await open(browser, `${api.url}#/runs/11`);
+    const note = page.getByRole('note', { name: 'Forecast of the next look' });
+    await note.getByText('Unlikely to be proven').waitFor();
+    assert.match(await note.textContent(), /no more than 0\.0113 can be hoped for/);
+    await finish(page);
+    const other = await open(browser, `${api.url}#/runs/8`);
+    await other.getByRole('heading', { level: 1 }).waitFor();
+    assert.equal(await other.getByRole('note').count(), 0);
+    await finish(other);
+  });
+
   test('Model, draws every version and marks the live one', async () => {
     const page = await open(browser, `${api.url}#/models/parcel-sorter`);
     const chart = page.getByRole('group', { name: 'accuracy by version' });

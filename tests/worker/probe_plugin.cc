@@ -104,4 +104,4 @@ const Plugin kPlugin{"probe", "1", {&kOpener, &kEnder}, {&kStep}};
 
 }  // namespace
 
-extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v2() { return &kPlugin; }
+extern "C" const ratchet::sdk::Plugin* ratchet_plugin_v3() { return &kPlugin; }

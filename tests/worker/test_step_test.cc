@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "lake/pack.h"
 #include "tests/worker/toy_models.h"
@@ -169,6 +170,7 @@ TEST_F(TestStep, CountsAnswersThatAreNotFiniteAsWrong) {
 TEST_F(TestStep, KeepsNumbersOfARegressionAndOfTheMean) {
   folder_.step["candidate"] = Bundle("regression", "return (x > 0).float()", ToyRegressionSignature(), "rmse");
   folder_.step["metric"] = "wape";
+  folder_.step["baseline"] = "mean";
   const auto result = Run();
   ASSERT_EQ(result["outcome"], "succeeded") << result;
   EXPECT_EQ(result["opponent_kind"], "mean");
@@ -189,16 +191,125 @@ TEST_F(TestStep, GivesAnAnswerThatIsNoNumberTheLargestError) {
   EXPECT_EQ(prediction[0], target[0]);
 }
 
-TEST_F(TestStep, BlamesTheUserWhenTheLiveVersionNeedsColumnsThatAreGone) {
-  const std::string signature =
-      R"({"task":"classification","inputs":[{"name":"weight","datatype":"FP32","shape":[-1]}],
-          "outputs":[{"name":"p","datatype":"FP32","shape":[-1,2]}],"classes":[0,1]})";
-  folder_.step["live"] = Bundle("live", kRightAnswers, signature, "accuracy");
+// A live version that cannot be scored is told of; nothing is scored then, unless the baseline may stand in for it.
+class LiveThatDoesNotDo : public TestStep {
+ protected:
+  void LiveNeedsWeight() { Live("weight", kRightAnswers); }
+  void Live(const std::string& input, const std::string& body, const std::string& classes = "[0,1]") {
+    const std::string signature = R"({"task":"classification","inputs":[{"name":")" + input +
+        R"(","datatype":"FP32","shape":[-1]}],"outputs":[{"name":"p","datatype":"FP32","shape":[-1,2]}],"classes":)" + classes + "}";
+    folder_.step["live"] = Bundle("live", body, signature, "accuracy");
+  }
+  void ExpectUnscorable(const std::string& reason, const std::string& message) {
+    const auto result = Run();
+    ASSERT_EQ(result["outcome"], "succeeded") << result;
+    EXPECT_EQ(result["live_unscorable"]["reason"], reason) << result;
+    EXPECT_THAT(result["live_unscorable"]["message"].get<std::string>(), HasSubstr(message));
+    EXPECT_EQ(result["opponent_kind"], "live");
+    EXPECT_EQ(result["metric"], "accuracy");
+    EXPECT_FALSE(result.contains("evidence"));
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/scores.pack"));
+  }
+};
+
+TEST_F(LiveThatDoesNotDo, ForItNeedsAColumnThatIsGone) {
+  LiveNeedsWeight();
+  ExpectUnscorable("columns", "weight");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItIsOfAnotherTask) {
+  folder_.step["live"] = Bundle("live", "return x", ToyRegressionSignature(), "mae");
+  ExpectUnscorable("task", "it is for regression, and the candidate is for classification");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItsClassesAreTextsWhereTheTargetHoldsNumbers) {
+  Live("x", kRightAnswers, R"(["no","yes"])");
+  ExpectUnscorable("target", "");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItsModuleDoesNotLoad) {
+  Live("x", kRightAnswers);
+  std::filesystem::permissions(folder_.step["live"]["model"].get<std::string>(), std::filesystem::perms::owner_all);
+  std::ofstream(folder_.step["live"]["model"].get<std::string>(), std::ios::trunc) << "not TorchScript";
+  ExpectUnscorable("module", "load model");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItFailsOnTheseRows) {
+  Live("x", "return torch.stack([x, x], 1)[:, 5]");
+  ExpectUnscorable("answers", "");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItsManifestIsOfAFormNoLongerKnown) {
+  Live("x", kRightAnswers);
+  std::ofstream(folder_.step["live"]["manifest"].get<std::string>(), std::ios::trunc) << R"({"format":99})";
+  ExpectUnscorable("manifest", "");
+}
+
+TEST_F(LiveThatDoesNotDo, AndTheBaselineStandsInForItByReset) {
+  LiveNeedsWeight();
+  folder_.step["baseline"] = "reset";
+  const auto result = Run();
+  ASSERT_EQ(result["outcome"], "succeeded") << result;
+  EXPECT_EQ(result["opponent_kind"], "majority");
+  EXPECT_EQ(result["live_unscorable"]["reason"], "columns");
+  EXPECT_EQ(Right("candidate"), 1.0);
+  EXPECT_EQ(Right("opponent"), 0.5);
+}
+
+TEST_F(LiveThatDoesNotDo, AlsoWhereThatShowsInTheMiddleOfTheRows) {
+  // Fails where a batch has a row of x = 300, which is in the second batch of 256.
+  Live("x", "return torch.stack([(x <= 0).float(), (x > 0).float()], 1)[:, :2 - int((x > 299).any())]");
+  folder_.step["baseline"] = "reset";
+  auto rows = ToyRows(299);
+  rows.push_back({300.0, std::int64_t{1}});
+  Holdout(rows);
+  const auto result = Run();
+  ASSERT_EQ(result["outcome"], "succeeded") << result;
+  EXPECT_EQ(result["live_unscorable"]["reason"], "answers") << result;
+  EXPECT_EQ(result["rows"], 300);
+  EXPECT_EQ(Scores().size(), 300u) << "each row once";
+  EXPECT_THAT(Column("opponent:p_positive"), ::testing::Each(::testing::DoubleNear(0.6, 1e-12)));
+}
+
+TEST_F(LiveThatDoesNotDo, ResetChangesNothingWhereItDoes) {
+  folder_.step["live"] = Bundle("live", kWrongAnswers, ToySignature(), "accuracy");
+  folder_.step["baseline"] = "reset";
+  const auto result = Run();
+  EXPECT_EQ(result["opponent_kind"], "live") << result;
+  EXPECT_FALSE(result.contains("live_unscorable"));
+  EXPECT_EQ(Right("opponent"), 0);
+}
+
+TEST_F(TestStep, ACandidateThatDoesNotDoIsTheUsersFaultWhateverTheLiveVersionIs) {
+  folder_.step["candidate"] = Bundle("broken", "return torch.stack([x, x], 1)[:, 5]", ToySignature(), "accuracy");
+  folder_.step["live"] = Bundle("live", kRightAnswers, ToySignature(), "accuracy");
+  EXPECT_EQ(Run()["error"]["class"], "user");
+}
+
+// Nineteen rows of 0 to 18 and one of 1,000: the middle is 9.5, the mean 58.55.
+TEST_F(TestStep, ANumbersBaselineIsTheMedianUnlessTheErrorIsSquared) {
+  std::vector<lake::Row> rows;
+  for (int i = 0; i < 20; ++i) rows.push_back({double(i), std::int64_t{i < 19 ? i : 1000}});
+  folder_.step["inputs"]["train"] = {folder_.AddPack("numbers", ToySchema(), rows)};
+  folder_.step["candidate"] = Bundle("regression", "return (x > 0).float()", ToyRegressionSignature(), "mae");
+  const std::vector<std::tuple<std::string, std::string, std::string, double>> cases{
+      {"mae", "auto", "median", 9.5}, {"rmse", "auto", "mean", 58.55}, {"mae", "mean", "mean", 58.55}, {"rmse", "median", "median", 9.5}};
+  for (const auto& [metric, baseline, kind, answer] : cases) {
+    SCOPED_TRACE(metric + " " + baseline);
+    folder_.step["metric"] = metric;
+    folder_.step["baseline"] = baseline;
+    const auto result = Run();
+    EXPECT_EQ(result["opponent_kind"], kind) << result;
+    EXPECT_THAT(Column("opponent:prediction"), ::testing::Each(::testing::DoubleNear(answer, 1e-9)));
+    std::filesystem::remove(folder_.path() + "/result.json");
+  }
+}
+
+TEST_F(TestStep, RefusesABaselineOfAnotherTask) {
+  folder_.step["baseline"] = "median";
   const auto result = Run();
   EXPECT_EQ(result["error"]["class"], "user") << result;
-  EXPECT_THAT(result["error"]["message"].get<std::string>(), HasSubstr("live version"));
-  EXPECT_THAT(result["error"]["message"].get<std::string>(), HasSubstr("weight"));
-  EXPECT_THAT(result["error"]["hint"].get<std::string>(), HasSubstr("--force"));
+  EXPECT_THAT(result["error"]["hint"].get<std::string>(), HasSubstr("majority"));
 }
 
 TEST_F(TestStep, RefusesAMetricOfAnotherTask) {

@@ -136,7 +136,21 @@ export interface Run {
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
+  forecast?: Forecast | null;
   steps: Step[];
+}
+
+/// What the run's look at the sealed rows can prove, told before it trains.
+export interface Forecast {
+  worthwhile: boolean;
+  sentence: string;
+  look: number;
+  level: number;
+  metric: string;
+  detectable_gain: number | null;
+  realistic_gain: number;
+  live_score: number;
+  ways_out: string[];
 }
 
 export interface Wait {
@@ -302,7 +316,7 @@ export interface Version {
   created_at: number;
 }
 
-export type Verdict = 'better' | 'not_better' | 'not_worse' | 'worse' | 'inconclusive';
+export type Verdict = 'better' | 'not_better' | 'not_worse' | 'worse' | 'inconclusive' | 'live_unscorable';
 
 export interface Slice {
   name: string;
@@ -397,6 +411,8 @@ export interface Decision {
   /// Absent in decisions of before the ledger.
   holdout?: { epoch: number; look: number; level: number; spent: number; left: number; next_level: number; rows: number };
   leakage?: Leakage;
+  /// There only where the live version could not be scored any more.
+  live_unscorable?: { reason: string; message: string; model: string; live: number; reset: boolean; ways_out?: string[] };
   decided_at: number;
 }
 
