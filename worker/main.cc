@@ -126,6 +126,7 @@ int Serve(const Options& options, SandboxMeans sandbox, const Clock& clock) {
   if (options.role == "commands") {
     light = LoadLightPlugins(options);
     server.ready["recipes"] = light.Describe();
+    server.supervisor.light = true;
     server.supervisor.run_step = [&clock, &light](const StepSpec& spec) { return RunLightStep(spec, light, clock); };
   } else {
     const auto code = LoadCode(options);

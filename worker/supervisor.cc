@@ -187,8 +187,9 @@ Result<StepSpec> Supervisor::Admit() const {
     return Fail(ErrorCode::kDenied, "start step", folder_,
                 "this kernel gives no means to keep a trainer away from the holdout",
                 "Use a kernel with Landlock or user namespaces, or start ratchetd with --allow-unsandboxed.");
-  if (spec.kind != StepKind::kCommand && !options_.run_step)
-    return Fail(ErrorCode::kInternal, "start step", folder_, "this worker runs commands only");
+  const bool by_recipe = spec.kind == StepKind::kRecipe;
+  if (spec.kind != StepKind::kCommand && (!options_.run_step || (options_.light && !by_recipe)))
+    return Fail(ErrorCode::kInternal, "start step", folder_, "this worker has no LibTorch, which such a step needs");
   return spec;
 }
 

@@ -18,6 +18,7 @@ struct SupervisorOptions {
   // The code of a step that is no mere command: runs in a child, sandboxed already, writes result.json itself and gives
   // the exit code. Empty: this process runs commands only.
   std::function<int(const StepSpec&)> run_step;
+  bool light = false;  // run_step knows steps of kind `recipe` only: there is no LibTorch
   LogCaps log;
   std::string boot_id;
 };

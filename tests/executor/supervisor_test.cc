@@ -270,14 +270,6 @@ TEST(RecipeStep, RunsWithoutLibTorchWhereItNeedsNone) {
   EXPECT_EQ(folder.Result()["outputs"]["copy"]["sha256"], Sha256Hex("x"));
 }
 
-TEST(RecipeStep, IsToldApartFromWhatNeedsLibTorch) {
-  const WorkerProcess worker({"--plugins", RATCHET_PLUGINS}, "commands");
-  StepFolder folder;
-  folder.step["kind"] = "validate";
-  EXPECT_EQ(folder.Run(worker)["exit_code"], 1);
-  EXPECT_THAT(folder.Result()["error"]["message"].get<std::string>(), ::testing::HasSubstr("no LibTorch"));
-}
-
 TEST(RecipeStep, TakesItsCodeWithItWhenTheSupervisorIsKilled) {
   const WorkerProcess worker;
   StepFolder folder;
