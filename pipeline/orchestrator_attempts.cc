@@ -169,8 +169,8 @@ Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
     }));
     RATCHET_ASSIGN(inputs.holdout_manifest, ParseBlob(blobs_, newer.manifest));
   }
-  const Json& manifest = inputs.holdout_manifest;
-  inputs.epoch = NextEpoch(current, HoldoutRowsOf(manifest), at.spec->gate.fresh_rows, RetiredUntil(manifest));
+  const std::int64_t retired = RetiredUntil(inputs.holdout_manifest);
+  inputs.epoch = NextEpoch(current, HoldoutRowsOf(inputs.holdout_manifest), at.spec->gate.fresh_rows, retired);
   inputs.epoch->dataset = run.dataset;
   inputs.epoch->model = run.model;
   if (inputs.epoch->opened_at == 0 || !current || current->number != inputs.epoch->number) inputs.epoch->opened_at = now_us_;
