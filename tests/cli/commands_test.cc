@@ -323,7 +323,7 @@ TEST(DatasetRotateHoldout, SaysWhatWasRetiredAndWhatFollows) {
   EXPECT_THAT(end.err, HasSubstr("Candidates of risk are judged on fewer rows"));
   EXPECT_THAT(end.err, HasSubstr("No sealed row is left"));
   const Json body = Json::parse(server.Seen().at(0).body);
-  EXPECT_EQ(body, (Json{{"model", "risk"}, {"current", true}, {"force", false}, {"reason", "worn out"}}));
+  EXPECT_EQ(body, (Json{{"current", true}, {"force", false}, {"reason", "worn out"}, {"model", "risk"}}));
   EXPECT_FALSE(server.Seen().at(0).idempotency_key.empty());
 }
 

@@ -84,7 +84,7 @@ TEST(ParseSpec, FillsDefaultsWhenOnlyTheRequiredIsGiven) {
   ASSERT_TRUE(spec) << spec.error().Message();
   EXPECT_EQ(
       SpecToJson(*spec).dump(),
-      R"({"data":{"dataset":"d","expect":[],"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95,"fresh_rows":1000,"rule":"better"},)"
+      R"({"data":{"dataset":"d","expect":[],"leakage":{"equal":"auto","near":"warn"},"target":"t"},"gate":{"baseline":"auto","better_by":0.0,"confidence":0.95,"fresh_rows":1000,"rule":"better"},)"
       R"("model":"m","release":{"approval":"auto","strategy":"immediate"},"retrain":{},"run":{"priority":0},"steps":{},"test":{"min_rows":100},)"
       R"("train":{"cache":true,"inputs":[],"limits":{"attempts":3,"cpus":1,"disk":10737418240,"memory":4294967296,"time":1800},"params":{},)"
       R"("recipe":"a.b","retry":{"delay":0.5,"factor":2.0,"jitter":0.1,"max_delay":60.0,"on":["signal"]},"seed":0}})");
