@@ -193,12 +193,14 @@ bool Orchestrator::Perform(Context& at, const EndRun& action) {
   RunState state = action.state;
   std::string outcome = action.outcome;
   std::optional<Json> error = action.error;
-  if ((outcome == "cancelled" || outcome == "failed") && WentLive(run)) {
+  const auto went_live = WentLive(run);
+  if (!went_live) return Postpone(run, went_live.error());
+  if ((outcome == "cancelled" || outcome == "failed") && *went_live) {
     state = RunState::kSucceeded;  // the cancellation came too late, or the deadline too early
     outcome = "promoted";
     error.reset();
   }
-  if (outcome == "promoted" && !WentLive(run)) {
+  if (outcome == "promoted" && !*went_live) {
     // A step was stopped at the deadline, and the clock went back before the end could be written down.
     state = RunState::kFailed;
     outcome = "failed";

@@ -106,7 +106,7 @@ class Orchestrator {
   bool Perform(Context& at, const FollowRelease& action);
   Result<registry::DecisionInput> Judge(const Context& at);
   Result<std::optional<registry::HoldoutEpoch>> EpochOf(const registry::Run& run, const registry::Step& test);
-  bool WentLive(const registry::Run& run);
+  Result<bool> WentLive(const registry::Run& run);
 
   // orchestrator_stale.cc: decisions that a change of what is live has overtaken
   Result<bool> JudgeAgainIfStale(registry::Db& db, const Context& at, const std::string& step);

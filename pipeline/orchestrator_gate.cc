@@ -127,10 +127,11 @@ bool Orchestrator::Perform(Context& at, const FollowRelease&) {
                                            .hint = "`ratchet run retry " + std::to_string(run.id) + "`", .field = {}});
 }
 
-bool Orchestrator::WentLive(const Run& run) {
-  auto release = store_.Read(
-      [&](Db& db) -> Result<std::optional<registry::Release>> { return registry::ReleaseOfRun(db, run.id); });
-  return release && *release && (*release)->state == registry::ReleaseState::kDone;
+Result<bool> Orchestrator::WentLive(const Run& run) {
+  RATCHET_ASSIGN(const auto release, store_.Read([&](Db& db) -> Result<std::optional<registry::Release>> {
+    return registry::ReleaseOfRun(db, run.id);
+  }));
+  return release && release->state == registry::ReleaseState::kDone;
 }
 
 }  // namespace ratchet::pipeline
