@@ -7,12 +7,6 @@ namespace {
 
 using registry::HoldoutEpoch;
 
-std::int64_t RowsBetween(const HoldoutRows& rows, std::int64_t after, std::int64_t until) {
-  std::int64_t sum = 0;
-  for (auto at = rows.upper_bound(after); at != rows.end() && at->first <= until; ++at) sum += at->second;
-  return sum;
-}
-
 std::int64_t Newest(const HoldoutRows& rows) { return rows.empty() ? 0 : rows.rbegin()->first; }
 
 // Up to which push the model's epochs have used up the rows.
@@ -48,6 +42,12 @@ Result<std::int64_t> AskedUntil(const std::vector<HoldoutEpoch>& epochs, const R
 }
 
 }  // namespace
+
+std::int64_t RowsBetween(const HoldoutRows& rows, std::int64_t after, std::int64_t until) {
+  std::int64_t sum = 0;
+  for (auto at = rows.upper_bound(after); at != rows.end() && at->first <= until; ++at) sum += at->second;
+  return sum;
+}
 
 HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest) {
   HoldoutRows rows;

@@ -19,6 +19,8 @@ namespace ratchet::pipeline {
 // Holdout rows by the push that brought them; pushes without any may be left out.
 using HoldoutRows = std::map<std::int64_t, std::int64_t>;
 HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest);
+// Those of the pushes in (after, until].
+std::int64_t RowsBetween(const HoldoutRows& rows, std::int64_t after, std::int64_t until);
 // Sealed rows of the pushes up to this one were made training rows; 0: of none.
 std::int64_t RetiredUntil(const nlohmann::json& dataset_manifest);
 

@@ -2,6 +2,7 @@
 // pipeline/orchestrator.h.
 
 #include <algorithm>
+#include <limits>
 
 #include "pipeline/holdout_plan.h"
 #include "pipeline/look_forecast.h"
@@ -16,12 +17,6 @@ using registry::Json;
 using registry::Run;
 
 constexpr int kDecisionsRead = 20;  // newest versions whose reports are looked at
-
-std::int64_t RowsAfter(const HoldoutRows& rows, std::int64_t push) {
-  std::int64_t sum = 0;
-  for (auto at = rows.upper_bound(push); at != rows.end(); ++at) sum += at->second;
-  return sum;
-}
 
 }  // namespace
 
@@ -47,7 +42,7 @@ Json Orchestrator::Forecast(const Context& at) {
     return {};
   });
   if (!read || asked.live == 0) return {};
-  asked.unseen_rows = RowsAfter(rows, asked.epoch.until_push);
+  asked.unseen_rows = RowsBetween(rows, asked.epoch.until_push, std::numeric_limits<std::int64_t>::max());
   if (const Json share = manifest.value(Json::json_pointer("/split/holdout"), Json()); share.is_number()) asked.holdout_share = share;
   return ForecastLook(asked);
 }
