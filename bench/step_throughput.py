@@ -136,6 +136,26 @@ def add_history(ratchet, count):
     ratchet.start()
 
 
+def measure_flat(folder, history, rounds=5):
+    """A chain beside few runs and beside many, in two daemons by turns, so that what the machine does besides hits both."""
+    daemons = []
+    try:
+        for name in ("few", "many"):
+            ratchet = Ratchet(os.path.join(folder, name), "--no-serve").start()
+            daemons.append(ratchet)
+            ratchet.push_csv("customers", churn_csv(200))
+            wait_until(lambda: ratchet.get("/api/v1/status")["worker"]["state"] == "ready", "the worker is ready")
+            measure_ratchet(ratchet, "flat", "command", CHAIN_NEEDS)
+        add_history(daemons[1], history)
+        taken = [[measure_ratchet(ratchet, "flat", "command", CHAIN_NEEDS) for ratchet in daemons] for _ in range(rounds + 1)][1:]
+    finally:
+        for ratchet in daemons:
+            ratchet.stop()
+    few, many = (statistics.median(column) for column in zip(*taken))
+    ratio = statistics.median(many / few for few, many in taken)
+    return {"flat_few_ms": few, "flat_many_ms": many, "flat_ratio": ratio}
+
+
 def measure_resume(ratchet):
     """Seconds from the start of a killed daemon to the start of the next step of its run."""
     spec = HEAD.format(name="resume") + "  a: {command: [sleep, '1'], cache: false}\n  b: {command: ['true'], cache: false, needs: [a]}\n" + TAIL
@@ -175,12 +195,9 @@ def main():
                     figures[f"{shape}_snakemake_ms"] = measure_snakemake(needs)
             figures["dispatch"] = measure_dispatch(ratchet)
             figures["resume_s"] = measure_resume(ratchet)
-            few = statistics.median(measure_ratchet(ratchet, "flat", "command", CHAIN_NEEDS) for _ in range(3))
-            add_history(ratchet, asked.history)
-            many = statistics.median(measure_ratchet(ratchet, "flat", "command", CHAIN_NEEDS) for _ in range(3))
-            figures["flat_few_ms"], figures["flat_many_ms"], figures["flat_ratio"] = few, many, many / few
         finally:
             ratchet.stop()
+        figures |= measure_flat(folder, asked.history)
     print(json.dumps(figures, indent=1) if asked.json else table(figures, asked.history))
 
 
