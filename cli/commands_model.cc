@@ -240,6 +240,12 @@ Result<std::string> FetchExplanation(Context& context, Client& client, const Ver
   return std::string();
 }
 
+// By which way of computing, where that is not today's.
+std::string MethodText(const Json& method) {
+  const auto number = IntField(method, "number"), newest = IntField(method, "newest");
+  return number && newest && *number != *newest ? fmt::format(" by method {} (today's is {})", *number, *newest) : "";
+}
+
 // Exit status 1 where the report cannot be had again as it stands.
 Outcome Explain(Context& context, const ExplainOptions& options) {
   RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", options.word, VersionIs::kRequired));
@@ -260,8 +266,10 @@ Outcome Explain(Context& context, const ExplainOptions& options) {
   context.console.OutLine("");
   std::string names;
   for (const Json& name : Field(explained, "differences")) names += (names.empty() ? "" : ", ") + ShownValue(name);
-  context.console.OutLine(same ? "Made again from the scores that were kept: the same, bit for bit."
-                               : "Made again from the scores that were kept: NOT the same in " + names + ".");
+  const std::string again = "Made again from the scores that were kept" + MethodText(Field(explained, "method"));
+  context.console.OutLine(same ? again + ": the same, bit for bit."
+                               : fmt::format("{}: NOT the same in {}; {}.", again, names,
+                                             FlagField(explained, "same_decision") ? "the decision itself is the same" : "nor is the decision"));
   context.console.OutLine("Scores " + TextField(explained, "scores"));
   return same ? kExitDone : kExitFailed;
 }

@@ -7,8 +7,7 @@
 #include "daemon/decisions.h"
 #include "daemon/file_response.h"
 #include "daemon/shapes.h"
-#include "pipeline/judge.h"
-#include "pipeline/unscorable.h"
+#include "pipeline/explain.h"
 #include "registry/models.h"
 
 namespace ratchet::daemon {
@@ -85,25 +84,19 @@ Result<Response> GetDecision(Api& api, const Request& request) {
   return JsonResponse(decision);
 }
 
-// A decision without scores rests on its case alone.
-static Result<pipeline::Judged> JudgeAgain(Api& api, const registry::Version& version, const pipeline::Case& at) {
-  if (!version.scores) return pipeline::JudgeUnscorable(at);
-  RATCHET_ASSIGN(const auto scores, pipeline::ReadTestScores(api.blobs.PathOf(*version.scores), at.test));
-  return pipeline::JudgeCase(scores, at);
-}
-
 Result<Response> ExplainDecision(Api& api, const Request& request) {
   RATCHET_ASSIGN(const registry::Version version, AskedVersion(api, request));
   if (!version.decision)
     return Fail(ErrorCode::kNotFound, "explain the decision on", version.model + "@" + std::to_string(version.version),
                 "the gate has not judged it yet");
-  RATCHET_ASSIGN(const pipeline::Case at, pipeline::CaseOf(*version.decision));
-  RATCHET_ASSIGN(const pipeline::Judged again, JudgeAgain(api, version, at));
-  Json differences = Json::array();
-  for (const auto& [name, value] : version.decision->items())
-    if (again.report.value(name, Json()) != value) differences.push_back(name);
-  return JsonResponse({{"report", *version.decision}, {"recomputed", again.report}, {"same", differences.empty()},
-                       {"differences", std::move(differences)}, {"scores", version.scores.value_or("")}});
+  pipeline::ReadScores read;  // a decision without scores rests on its case alone
+  if (version.scores) read = [&](const pipeline::TestSpec& test) { return pipeline::ReadTestScores(api.blobs.PathOf(*version.scores), test); };
+  RATCHET_ASSIGN(const pipeline::Explained made, pipeline::ExplainDecision(*version.decision, read));
+  return JsonResponse({{"report", *version.decision}, {"recomputed", made.recomputed}, {"same", made.differences.empty()},
+                       {"same_decision", made.same_decision}, {"differences", made.differences},
+                       {"method", {{"number", static_cast<std::int64_t>(made.method)}, {"newest", static_cast<std::int64_t>(gate::kNewestMethod)},
+                                   {"named", made.method_named}}},
+                       {"scores", version.scores.value_or("")}});
 }
 
 Result<Response> GetBundle(Api& api, const Request& request) {

@@ -53,7 +53,7 @@ class Rotation {
   }
 
   Result<pipeline::RotationPlan> Plan(Db& db) const {
-    return pipeline::PlanRotation(registry::CurrentEpochs(db, ask_.dataset), HoldoutRowsOf(before_), ask_);
+    return pipeline::PlanRotation(registry::CurrentEpochs(db, ask_.dataset), pipeline::HoldoutRowsOf(before_), ask_);
   }
 
   // In the one transaction: no push came in between, and no epoch was opened on the rows that go.

@@ -45,13 +45,6 @@ Status TakeOutRetired(Api& api, const lake::Manifest& before, std::vector<lake::
   return {};
 }
 
-pipeline::HoldoutRows HoldoutRowsOf(const lake::Manifest& manifest) {
-  pipeline::HoldoutRows rows;
-  for (const lake::Segment& segment : manifest.segments)
-    if (segment.split == lake::Split::kHoldout) rows[segment.push] += segment.rows;
-  return rows;
-}
-
 Result<std::int64_t> SpentRows(Api& api, const registry::Dataset& dataset) {
   auto epochs = api.store.Read([&](Db& db) -> Result<std::vector<registry::HoldoutEpoch>> {
     return registry::CurrentEpochs(db, dataset.name);
@@ -59,7 +52,7 @@ Result<std::int64_t> SpentRows(Api& api, const registry::Dataset& dataset) {
   if (!epochs) return std::unexpected(epochs.error());
   if (epochs->empty() || dataset.latest_version == 0) return 0;
   RATCHET_ASSIGN(const lake::Manifest manifest, LatestManifest(api, dataset));
-  const auto plan = pipeline::PlanRotation(*epochs, HoldoutRowsOf(manifest),
+  const auto plan = pipeline::PlanRotation(*epochs, pipeline::HoldoutRowsOf(manifest),
                                            {.dataset = dataset.name, .model = {}, .retired_until = manifest.retired ? manifest.retired->until_push : 0});
   return plan ? plan->rows : 0;
 }

@@ -40,8 +40,6 @@ Result<std::shared_ptr<const lake::RetiredKeys>> RetiredKeysOf(Api& api, const l
 // while the push was under way. Adopts what it makes.
 Status TakeOutRetired(Api& api, const lake::Manifest& before, std::vector<lake::IngestedPack>& packs);
 
-pipeline::HoldoutRows HoldoutRowsOf(const lake::Manifest& manifest);
-
 // How many sealed rows a rotation would retire as things are, without force.
 Result<std::int64_t> SpentRows(Api& api, const registry::Dataset& dataset);
 

@@ -100,9 +100,9 @@ void Judge(Decision& decision, const Measured& measured, double bar) {
     decision.rows_needed = FurtherRows(RowsForPower(measured, bar, decision.alpha, kPower), decision.rows);
 }
 
-void Show(Decision& decision, const Measured& measured, const Shown& shown) {
+void Show(Decision& decision, const Measured& measured, const Shown& shown, Method method) {
   const ShownInterval interval = IntervalToShow(
-      measured, {.confidence = decision.confidence, .seed = shown.seed, .most_draws = shown.most_draws});
+      measured, {.confidence = decision.confidence, .seed = shown.seed, .most_draws = shown.most_draws}, method);
   decision.interval_low = interval.low;
   decision.interval_high = interval.high;
   decision.interval_method = interval.method;
@@ -198,7 +198,7 @@ Result<Decision> Decide(const Comparison& comparison, const Sampling& sampling, 
                     .better_by = rule.better_by,
                     .margin = rule.margin};
   Judge(decision, measured, Bar(rule));
-  Show(decision, measured, shown);
+  Show(decision, measured, shown, rule.method);
   decision.reason = ReasonSentence(decision);
   return decision;
 }

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "gate/comparison.h"
+#include "gate/method.h"
 #include "gate/sampling.h"
 
 // The gate: plain values in, a decision out. No I/O, no clock; randomness only from a seed that is given, and in nothing
@@ -35,6 +36,7 @@ struct Rule {
   double confidence = 0.95;  // 1 − α, one-sided, in [0.5, 1): over all looks where there is a ledger
   RuleKind kind = RuleKind::kBetter;
   double margin = 0.0;  // largest loss that does not count, in the metric's unit; > 0 under kNotWorse
+  Method method = kNewestMethod;
 };
 
 // Which look at these rows this is, and the level it is judged at (gate/alpha_ledger.h).

@@ -147,7 +147,7 @@ void SpreadAboutZero(Comparison& comparison, const Metric& metric, const Evidenc
 }
 
 Result<Comparison> CompareFigures(const Metric& metric, const Evidence& candidate, const Evidence& opponent,
-                                  Span weight) {
+                                  Span weight, Method method) {
   RATCHET_ASSIGN(Figure ours, FigureOf(metric, candidate, weight));
   RATCHET_ASSIGN(const Figure theirs, FigureOf(metric, opponent, weight));
   const double nominal = NominalOf(metric, candidate);
@@ -157,7 +157,7 @@ Result<Comparison> CompareFigures(const Metric& metric, const Evidence& candidat
   Comparison comparison{.candidate = ours.value, .opponent = theirs.value, .gain = std::move(ours.influence)};
   for (size_t i = 0; i < comparison.gain.size(); ++i)
     comparison.gain[i] = difference + (our_slope * comparison.gain[i] - their_slope * theirs.influence[i]);
-  if (metric.aggregate == Aggregate::kOfSet) SpreadAboutZero(comparison, metric, candidate, opponent, weight);
+  if (metric.aggregate == Aggregate::kOfSet && method >= Method::kSecond) SpreadAboutZero(comparison, metric, candidate, opponent, weight);
   return comparison;
 }
 
@@ -171,7 +171,7 @@ Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence) {
   return figure;
 }
 
-Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent) {
+Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent, Method method) {
   const std::string subject = MetricText(metric);
   RATCHET_TRY(CheckCutOff(metric));
   RATCHET_TRY(CheckEvidence(subject, metric.needs, candidate));
@@ -180,7 +180,7 @@ Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, cons
   const Span weight = UnequalWeights(candidate);
   const bool is_mean = metric.aggregate == Aggregate::kMean && metric.goal != Goal::kNominal;
   RATCHET_ASSIGN(Comparison comparison, is_mean ? CompareMeans(metric, candidate, opponent, weight)
-                                                : CompareFigures(metric, candidate, opponent, weight));
+                                                : CompareFigures(metric, candidate, opponent, weight, method));
   RATCHET_TRY(CheckFigure(metric, comparison.candidate - comparison.opponent, comparison.gain));
   return comparison;
 }

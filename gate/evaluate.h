@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "gate/comparison.h"
 #include "gate/evidence.h"
+#include "gate/method.h"
 #include "gate/metrics.h"
 
 // A metric's figure over the holdout, and what each row has to do with it. O(rows), for the two areas under a curve
@@ -47,7 +48,7 @@ Result<Figure> Evaluate(const Metric& metric, const Evidence& evidence);
 // for coverage it is the opponent's distance from highest − lowest level less the candidate's (at no distance the gain
 // is read as if from above, so that its spread is not lost). kInvalid as Evaluate, and where the rows are not the same
 // on both sides.
-Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent);
+Result<Comparison> Compare(const Metric& metric, const Evidence& candidate, const Evidence& opponent, Method method = kNewestMethod);
 
 // Candidate's figure less the opponent's, turned so that positive means better; as the mean of Comparison::gain.
 // `nominal`: what Goal::kNominal aims at; not looked at for the other goals.

@@ -69,7 +69,7 @@ Result<Seen> LookAt(const SliceInput& slice, const SliceRule& rule, const Shown&
   outcome.wins = measured->wins, outcome.losses = measured->losses;
   outcome.difference = measured->difference;
   const ShownInterval interval =
-      IntervalToShow(*measured, {.confidence = rule.confidence, .seed = shown.seed, .most_draws = shown.most_draws});
+      IntervalToShow(*measured, {.confidence = rule.confidence, .seed = shown.seed, .most_draws = shown.most_draws}, rule.method);
   outcome.interval_low = interval.low, outcome.interval_high = interval.high;
   if (outcome.rows < rule.min_rows) return seen;
   outcome.state = measured->can_tell ? SliceState::kHolds : SliceState::kCannotTell;
@@ -98,11 +98,11 @@ TestedP TestOf(const Seen& seen) {
 }
 
 // Adjusts the p of all that are tested, and blames those that stay at most alpha.
-void Adjust(std::vector<Seen>& seen, double alpha) {
+void Adjust(std::vector<Seen>& seen, double alpha, Method method) {
   std::vector<TestedP> tests;
   for (const Seen& one : seen)
     if (IsTested(one.outcome)) tests.push_back(TestOf(one));
-  const std::vector<double> adjusted = AdjustStepDown(tests);
+  const std::vector<double> adjusted = method == Method::kFirst ? AdjustByHolm(tests) : AdjustStepDown(tests);
   const double level = alpha / static_cast<double>(std::max<size_t>(1, tests.size()));
   auto next = adjusted.begin();
   for (Seen& one : seen) {
@@ -177,7 +177,7 @@ Result<SliceReport> JudgeSlices(std::span<const SliceInput> slices, const SliceR
     RATCHET_ASSIGN(Seen seen, LookAt(slice, rule, shown));
     all.push_back(std::move(seen));
   }
-  Adjust(all, alpha);
+  Adjust(all, alpha, rule.method);
   for (Seen& seen : all) report.slices.push_back(std::move(seen.outcome));
   report.any_worse = std::ranges::any_of(report.slices, [](auto& s) { return s.state == SliceState::kWorse; });
   report.reason = Sentence(report.slices);

@@ -57,6 +57,7 @@ struct SliceRule {
   std::int64_t min_rows = 100;
   double confidence = 0.95;  // 1 − the chance that any slice that is no worse than its margin is called worse
   Shown shown;               // most_draws is for all slices together
+  Method method = kNewestMethod;
 };
 
 struct SliceReport {

@@ -22,4 +22,7 @@ struct TestedP {
 // 27:713–721).
 std::vector<double> AdjustStepDown(std::span<const TestedP> tests);
 
+// Plain Holm, for decisions by Method::kFirst: the i-th least p (from 0) of m times m − i, never below that of a lesser p.
+std::vector<double> AdjustByHolm(std::span<const TestedP> tests);
+
 }  // namespace ratchet::gate

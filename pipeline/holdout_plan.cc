@@ -49,6 +49,13 @@ std::int64_t RowsBetween(const HoldoutRows& rows, std::int64_t after, std::int64
   return sum;
 }
 
+HoldoutRows HoldoutRowsOf(const lake::Manifest& manifest) {
+  HoldoutRows rows;
+  for (const lake::Segment& segment : manifest.segments)
+    if (segment.split == lake::Split::kHoldout) rows[segment.push] += segment.rows;
+  return rows;
+}
+
 HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest) {
   HoldoutRows rows;
   for (const nlohmann::json& segment : dataset_manifest.at("segments"))

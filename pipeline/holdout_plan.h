@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "lake/manifest.h"
 #include "registry/holdout.h"
 
 // On which sealed rows the next candidate is judged, and which of them are worn out. Pure.
@@ -18,7 +19,8 @@ namespace ratchet::pipeline {
 
 // Holdout rows by the push that brought them; pushes without any may be left out.
 using HoldoutRows = std::map<std::int64_t, std::int64_t>;
-HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest);
+HoldoutRows HoldoutRowsOf(const lake::Manifest& manifest);
+HoldoutRows HoldoutRowsOf(const nlohmann::json& dataset_manifest);  // the same, parsed but not typed
 // Those of the pushes in (after, until].
 std::int64_t RowsBetween(const HoldoutRows& rows, std::int64_t after, std::int64_t until);
 // Sealed rows of the pushes up to this one were made training rows; 0: of none.

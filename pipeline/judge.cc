@@ -16,9 +16,10 @@ using registry::Json;
 
 Json NumberOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
-gate::Rule RuleOf(const GateSpec& spec) {
+gate::Rule RuleOf(const GateSpec& spec, gate::Method method) {
   return {.better_by = spec.better_by, .confidence = spec.confidence,
-          .kind = spec.rule == "not_worse" ? gate::RuleKind::kNotWorse : gate::RuleKind::kBetter, .margin = spec.margin};
+          .kind = spec.rule == "not_worse" ? gate::RuleKind::kNotWorse : gate::RuleKind::kBetter, .margin = spec.margin,
+          .method = method};
 }
 
 // The groups of the columns that the spec names: these may keep a candidate out.
@@ -29,7 +30,7 @@ Result<gate::SliceReport> JudgeSlicesOf(const TestScores& scores, const TestedRo
     for (const gate::RowSlice& slice : gate::CommonSlices(column.Feature()))
       inputs.push_back(rows.Slice(slice.name, column.margin, comparison, sampling, slice.rows));
   return gate::JudgeSlices(inputs, {.min_rows = at.test.min_rows, .confidence = at.gate.confidence,
-                                    .shown = {.seed = at.seed}});
+                                    .shown = {.seed = at.seed}, .method = at.method});
 }
 
 // Where the candidate does worst, found by a tree over those columns: shown, and keeps nothing out.
@@ -43,7 +44,7 @@ Result<gate::SliceReport> FindSegments(const TestScores& scores, const TestedRow
          gate::WorstSegments(comparison.gain, sampling, features, {.min_rows = at.test.min_rows, .seed = at.seed}))
       inputs.push_back(rows.Slice(segment.name, 0, comparison, sampling, segment.rows));
   return gate::JudgeSlices(inputs, {.min_rows = at.test.min_rows, .confidence = at.gate.confidence,
-                                    .shown = {.seed = at.seed}});
+                                    .shown = {.seed = at.seed}, .method = at.method});
 }
 
 Json SlicesJson(const gate::SliceReport& report) {
@@ -87,14 +88,15 @@ Json MakeReport(const gate::Decision& decision, const Json& tested, bool higher_
 
 // What CaseOf needs beside the rest of the report.
 void AddBasis(const Case& at, Json& report) {
-  report["basis"] = {{"tested", at.tested}, {"test", TestToJson(at.test)}, {"gate", GateToJson(at.gate)}, {"seed", at.seed}};
+  report["basis"] = {{"tested", at.tested}, {"test", TestToJson(at.test)}, {"gate", GateToJson(at.gate)}, {"seed", at.seed},
+                     {"method", static_cast<std::int64_t>(at.method)}};
   if (at.route_epoch) report["route_epoch"] = *at.route_epoch;
 }
 
 Result<Judged> JudgeCase(const TestScores& scores, const Case& at) {
-  RATCHET_ASSIGN(const TestedRows rows, TestedRows::Of(scores, at.tested));
+  RATCHET_ASSIGN(const TestedRows rows, TestedRows::Of(scores, at.tested, at.method));
   RATCHET_ASSIGN(const auto comparison, rows.Compare());
-  const gate::Rule rule = RuleOf(at.gate);
+  const gate::Rule rule = RuleOf(at.gate, at.method);
   const gate::Look look = at.epoch ? gate::LookUnder(rule, at.epoch->looks + 1) : gate::Look{};
   const gate::Sampling sampling{.group = scores.group, .weight = {}, .time = {}};
   Judged judged;
@@ -126,11 +128,16 @@ Result<Case> CaseOf(const Json& report) {
   if (!report.contains("basis"))
     return Fail(ErrorCode::kNotFound, "make the decision again", "", "its report is of before what it rests on was kept");
   const Json& basis = report["basis"];
+  const std::int64_t number = basis.value("method", static_cast<std::int64_t>(gate::kNewestMethod));
+  const auto method = gate::MethodOf(number);
+  if (!method)
+    return Fail(ErrorCode::kNotFound, "make the decision again", "", "it was made by method " + std::to_string(number) + ", which is not known here",
+                "Ask the Ratchet that made it, or a newer one");
   // The two sections as the spec's own grammar reads them.
   RATCHET_ASSIGN(const Spec spec, SpecFromJson({{"model", "m"}, {"data", {{"dataset", "d"}, {"target", "t"}}},
                                                 {"train", {{"command", {"c"}}}}, {"test", basis.at("test")}, {"gate", basis.at("gate")}}));
   Case at{.tested = basis.at("tested"), .opponent_version = {}, .test = spec.test, .gate = spec.gate, .seed = basis.at("seed"),
-          .epoch = {}, .decided_at = report.at("decided_at"), .unscorable = report.value(kLiveUnscorable, Json())};
+          .epoch = {}, .decided_at = report.at("decided_at"), .unscorable = report.value(kLiveUnscorable, Json()), .method = *method};
   if (const Json epoch = report.value("route_epoch", Json()); epoch.is_number()) at.route_epoch = epoch;
   if (const Json opponent = report.value("opponent_version", Json()); opponent.is_number()) at.opponent_version = opponent;
   if (!report.contains("holdout")) return at;

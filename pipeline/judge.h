@@ -24,6 +24,7 @@ struct Case {
   std::int64_t decided_at = 0;
   std::optional<std::int64_t> route_epoch = {};  // since when the live version had been live (registry::LiveState)
   registry::Json unscorable = {};                // of pipeline/unscorable.h; null where the live version was scored
+  gate::Method method = gate::kNewestMethod;
 };
 
 struct Judged {
@@ -39,7 +40,8 @@ Result<Judged> JudgeCase(const TestScores& scores, const Case& at);
 // Keeps the case in its report, but for what other members say.
 void AddBasis(const Case& at, registry::Json& report);
 
-// The case of a report that JudgeCase or JudgeUnscorable made. kNotFound for an older report, which does not hold it.
+// The case of a report that JudgeCase or JudgeUnscorable made. kNotFound for an older report, which does not hold it, and for
+// one by a method of a later Ratchet's. A report of before methods had names gives the newest (see pipeline/explain.h).
 Result<Case> CaseOf(const registry::Json& report);
 
 }  // namespace ratchet::pipeline

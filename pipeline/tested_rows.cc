@@ -83,8 +83,8 @@ Json ReliabilityJson(const gate::Calibration& calibration) {
 
 }  // namespace
 
-Result<TestedRows> TestedRows::Of(const TestScores& scores, const Json& tested) {
-  TestedRows rows(scores);
+Result<TestedRows> TestedRows::Of(const TestScores& scores, const Json& tested, gate::Method method) {
+  TestedRows rows(scores, method);
   if (scores.form == TestScores::Form::kScores) {
     RATCHET_ASSIGN(rows.per_row_, gate::PerRowFromName(tested.value("per_row", "")));
     rows.higher_is_better_ = tested.value("higher_is_better", true);
@@ -115,7 +115,7 @@ gate::Evidence TestedRows::Side(const TestScores& scores, const TestScores::Answ
 }
 
 Result<gate::Comparison> TestedRows::CompareOf(const TestScores& scores) const {
-  return gate::Compare(*metric_, Side(scores, scores.candidate_answers), Side(scores, scores.opponent_answers));
+  return gate::Compare(*metric_, Side(scores, scores.candidate_answers), Side(scores, scores.opponent_answers), method_);
 }
 
 Result<gate::Comparison> TestedRows::Compare() const {

@@ -19,7 +19,7 @@ class TestedRows {
  public:
   // `tested`: result.json of the test step. kNotFound: no such metric; kCorrupt: the result and the scores are of
   // different forms.
-  static Result<TestedRows> Of(const TestScores& scores, const registry::Json& tested);
+  static Result<TestedRows> Of(const TestScores& scores, const registry::Json& tested, gate::Method method = gate::kNewestMethod);
 
   // Errors as of gate::Compare, and of gate::CompareScores for a test that kept scores only.
   Result<gate::Comparison> Compare() const;
@@ -35,12 +35,13 @@ class TestedRows {
   bool higher_is_better() const { return higher_is_better_; }
 
  private:
-  explicit TestedRows(const TestScores& scores) : scores_(scores) {}
+  TestedRows(const TestScores& scores, gate::Method method) : scores_(scores), method_(method) {}
   gate::Evidence Side(const TestScores& scores, const TestScores::Answers& answers) const;
   Result<gate::Comparison> CompareOf(const TestScores& scores) const;
   Result<registry::Json> SideReport(const TestScores::Answers& answers) const;
 
   const TestScores& scores_;
+  gate::Method method_;
   std::optional<gate::Metric> metric_;  // none for a test that kept scores only
   gate::PerRow per_row_ = gate::PerRow::kCorrect;
   bool higher_is_better_ = true;

@@ -1,6 +1,7 @@
 #include "worker/confined_call.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
@@ -9,13 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "worker/process_watch.h"
 #include "worker/step_process.h"
 
@@ -40,8 +44,34 @@ bool WriteAll(const void* data, size_t size) {
   return true;
 }
 
-bool ReadAll(int pipe, void* data, size_t size) {
+// How long the child is listened to.
+class Patience {
+ public:
+  explicit Patience(std::optional<std::int64_t> most_ms) {
+    if (most_ms) until_us_ = SystemClock().MonotonicUs() + *most_ms * 1000;
+  }
+  // Until there is something to read or the pipe has ended; false: too late.
+  bool Await(int pipe) {
+    while (until_us_) {
+      const std::int64_t left_ms = (*until_us_ - SystemClock().MonotonicUs() + 999) / 1000;
+      pollfd waiting{pipe, POLLIN, 0};
+      exhausted_ = left_ms <= 0;
+      if (exhausted_) return false;
+      if (poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left_ms, kMostWaitMs))) > 0) break;
+    }
+    return true;
+  }
+  bool exhausted() const { return exhausted_; }
+
+ private:
+  static constexpr std::int64_t kMostWaitMs = 3'600'000;
+  std::optional<std::int64_t> until_us_;
+  bool exhausted_ = false;
+};
+
+bool ReadAll(int pipe, void* data, size_t size, Patience& patience) {
   for (char* at = static_cast<char*>(data); size > 0;) {
+    if (!patience.Await(pipe)) return false;
     const ssize_t got = read(pipe, at, size);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
@@ -57,12 +87,12 @@ void Send(const json& message) {
   if (bytes.size() > kMostMessageBytes || !WriteAll(&size, sizeof size) || !WriteAll(bytes.data(), size)) _exit(1);
 }
 
-// Discarded: the pipe ended, or what came is no message.
-json Receive(int pipe) {
+// Discarded: the pipe ended, patience did, or what came is no message.
+json Receive(int pipe, Patience& patience) {
   std::uint32_t size = 0;
-  if (!ReadAll(pipe, &size, sizeof size) || size > kMostMessageBytes) return json(json::value_t::discarded);
+  if (!ReadAll(pipe, &size, sizeof size, patience) || size > kMostMessageBytes) return json(json::value_t::discarded);
   std::vector<std::uint8_t> bytes(size);
-  if (!ReadAll(pipe, bytes.data(), size)) return json(json::value_t::discarded);
+  if (!ReadAll(pipe, bytes.data(), size, patience)) return json(json::value_t::discarded);
   return json::from_cbor(bytes, true, false);
 }
 
@@ -101,10 +131,10 @@ StepError ReadError(const json& told) {
   return error;
 }
 
-// The child's last word, or nothing when it ended without one.
-std::optional<StepOutcome> Listen(const ConfinedCall& call, int pipe) {
+// The child's last word, or nothing when it ended without one, or is still to say it.
+std::optional<StepOutcome> Listen(const ConfinedCall& call, int pipe, Patience& patience) {
   for (;;) {
-    const auto message = Receive(pipe);
+    const auto message = Receive(pipe, patience);
     if (!message.is_object()) return std::nullopt;
     if (message.contains("outcome")) return StepOutcome(std::in_place, message["outcome"]);
     if (message.contains("error")) return StepOutcome(std::unexpected(ReadError(message["error"])));
@@ -118,19 +148,29 @@ std::unexpected<StepError> EndedSilently(int status) {
   return std::unexpected(
       StepError{number == SIGXCPU ? ErrorClass::kTimeout : ErrorClass::kSignal,
                 fmt::format("the process that ran the model was ended by signal {} ({})", number, strsignal(number)),
-                "", json::object()});
+                "", json::object(), number});
+}
+
+std::unexpected<StepError> TooLate(std::int64_t most_ms) {
+  return std::unexpected(StepError{ErrorClass::kTimeout,
+                                   fmt::format("the process that ran the model was not done after {} ms", most_ms), "", json::object()});
 }
 
 // Whatever is thrown here by a message that is not what it should be, the child does not outlive it.
-std::optional<StepOutcome> ListenSafely(const ConfinedCall& call, int pipe) {
+std::optional<StepOutcome> ListenSafely(const ConfinedCall& call, int pipe, Patience& patience) {
   try {
-    return Listen(call, pipe);
+    return Listen(call, pipe, patience);
   } catch (const json::exception& fault) {
     return InternalFault(fmt::format("the process that ran the model told what is not understood: {}", fault.what()));
   }
 }
 
 }  // namespace
+
+bool IsOwnDoing(int signal) {
+  constexpr int kOwn[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+  return std::ranges::find(kOwn, signal) != std::end(kOwn);
+}
 
 StepOutcome CallConfined(const ConfinedCall& call) {
   int ends[2];
@@ -145,13 +185,15 @@ StepOutcome CallConfined(const ConfinedCall& call) {
     close(ends[0]);
     return std::unexpected(FromError(FailErrno("fork", "for the model", why).error()));
   }
-  auto outcome = ListenSafely(call, ends[0]);
+  Patience patience(call.most_ms);
+  auto outcome = ListenSafely(call, ends[0], patience);
   close(ends[0]);
-  if (outcome) kill(child, SIGKILL);  // it has nothing more to say
+  if (outcome || patience.exhausted()) kill(child, SIGKILL);  // it has nothing more to say, or nobody listens
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
   if (!EndAllChildren()) return InternalFault("the processes that the model left behind cannot be ended");
-  return outcome ? std::move(*outcome) : StepOutcome(EndedSilently(status));
+  if (outcome) return std::move(*outcome);
+  return patience.exhausted() ? StepOutcome(TooLate(*call.most_ms)) : StepOutcome(EndedSilently(status));
 }
 
 }  // namespace ratchet::worker

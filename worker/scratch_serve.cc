@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "worker/confined_call.h"
 #include "worker/process_watch.h"
 #include "worker/step_process.h"
 
@@ -161,10 +162,17 @@ StepError ScratchServe::Silent(const char* event, bool in_time) {
             loading ? "What serves it could not be ready in time either." : "", json::object()};
   const auto status = AwaitEnd(pid_, kEndingMs);
   if (!status) return {ErrorClass::kInternal, "the scratch ratchet-serve fell silent before it had " + what, "", json::object()};
+  NoteEnd(*status);
+  const std::string message = "the scratch ratchet-serve ended " + ended_ + " before it had " + what;
+  const std::string hint = "Its last words are in the step's log.";
+  if (loading && IsOwnDoing(ended_signal_)) return {ErrorClass::kUser, "the candidate crashes what serves it: " + message, hint, json::object()};
+  return {ended_signal_ != 0 ? ErrorClass::kSignal : ErrorClass::kInternal, message, hint, json::object()};
+}
+
+void ScratchServe::NoteEnd(int status) {
   pid_ = -1;
-  ended_ = HowItEnded(*status);
-  return {WIFSIGNALED(*status) ? ErrorClass::kSignal : ErrorClass::kInternal,
-          "the scratch ratchet-serve ended " + ended_ + " before it had " + what, "Its last words are in the step's log.", json::object()};
+  ended_ = HowItEnded(status);
+  if (WIFSIGNALED(status)) ended_signal_ = WTERMSIG(status);
 }
 
 std::uint64_t ScratchServe::PeakBytes() const { return pid_ < 0 ? 0 : PeakOf(pid_); }
@@ -173,8 +181,8 @@ std::string ScratchServe::Ended(int wait_ms) {
   if (pid_ < 0) return ended_;
   const auto status = AwaitEnd(pid_, wait_ms);
   if (!status) return {};
-  pid_ = -1;
-  return ended_ = HowItEnded(*status);
+  NoteEnd(*status);
+  return ended_;
 }
 
 bool ScratchServe::Stop() {

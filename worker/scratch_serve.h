@@ -29,7 +29,8 @@ struct ScratchPlan {
 // this process. The calling process must have one thread and be a subreaper.
 class ScratchServe {
  public:
-  // Starts it and waits until the model is loaded. kUser: the model cannot be served, and why. kTimeout, kSignal,
+  // Starts it and waits until the model is loaded. kUser: the model cannot be served, and why; it crashes the process, too,
+  // where the signal is its own doing (worker/confined_call.h). kTimeout, kSignal,
   // kInternal: the process did not get that far, or did not say so.
   static std::expected<std::unique_ptr<ScratchServe>, StepError> Start(const ScratchPlan& plan);
   ~ScratchServe();
@@ -42,6 +43,7 @@ class ScratchServe {
   std::uint64_t PeakBytes() const;                            // by now; 0 where it is gone
   // How it ended, "by signal 11 (Segmentation fault)", if it does within the time; else empty.
   std::string Ended(int wait_ms);
+  int ended_signal() const { return ended_signal_; }  // once it has ended; 0: by none
   // False where something of it cannot be ended.
   bool Stop();
 
@@ -50,11 +52,13 @@ class ScratchServe {
   std::expected<nlohmann::json, StepError> Hear(const char* event, std::int64_t wait_ms);
   std::expected<void, StepError> AwaitLoaded(const ScratchPlan& plan);
   StepError Silent(const char* event, bool in_time);
+  void NoteEnd(int status);
 
   pid_t pid_ = -1;
   int told_ = -1;
   std::string unread_;
   std::string ended_;
+  int ended_signal_ = 0;
   int port_ = 0;
   std::int64_t load_us_ = 0;
   std::uint64_t empty_bytes_ = 0;

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "worker/confined_call.h"
+
 namespace ratchet::worker {
 namespace {
 
@@ -79,9 +81,12 @@ class Probe {
   }
 
   StepError Unanswered(const ProbedRow& row, httplib::Error why) {
-    if (const std::string ended = serve_.Ended(kEndingMs); !ended.empty())
-      return {ErrorClass::kSignal, fmt::format("the scratch ratchet-serve ended {} over holdout row {}", ended, row.row + 1),
+    if (const std::string ended = serve_.Ended(kEndingMs); !ended.empty()) {
+      const std::string message = fmt::format("the scratch ratchet-serve ended {} over holdout row {}", ended, row.row + 1);
+      const bool crashed = IsOwnDoing(serve_.ended_signal());
+      return {crashed ? ErrorClass::kUser : ErrorClass::kSignal, crashed ? "the candidate crashes what serves it: " + message : message,
               "Its last words are in the step's log.", json::object()};
+    }
     if (why == httplib::Error::Read)
       return {ErrorClass::kTimeout,
               fmt::format("the served candidate has not answered holdout row {} within {} ms", row.row + 1, plan_.answer_ms), "",

@@ -40,8 +40,8 @@ std::vector<size_t> SpreadPlaces(std::int64_t rows, std::int64_t count);
 
 // Starts a scratch ratchet-serve with the candidate, sends it the rows one by one over one connection, all of them up
 // to three times, and ends it. The outcome is result.json's `serving` (docs/formats.md). kUser: the candidate cannot be
-// served, refuses a row, or answers one otherwise than the test scored it. kTimeout, kSignal: it does not answer, or
-// its process ended.
+// served, crashes the process, refuses a row, or answers one otherwise than the test scored it. kTimeout, kSignal: it does
+// not answer, or its process was ended from outside.
 StepOutcome ProbeServing(const ProbePlan& plan, const registry::Signature& signature, std::span<const ProbedRow> rows,
                          const Clock& clock);
 

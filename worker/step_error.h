@@ -22,6 +22,7 @@ struct StepError {
   std::string message;                                // what happened
   std::string hint;                                   // what to do; may be empty
   nlohmann::json details = nlohmann::json::object();  // more fields of result.json, beside `error`
+  int signal = 0;                                     // that ended the process at fault; 0: none did, or it is not known
 };
 
 // The fields of a step's result.json beside `format` and `outcome`.

@@ -459,6 +459,20 @@ TEST(ModelExplain, WritesThePageBesideWhatItPrints) {
   EXPECT_EQ(Ratchet(server.Url(), {"model", "explain", "m@1", "--html", "-"}).out, "<!doctype html>page");
 }
 
+TEST(ModelExplain, SaysByWhichMethodAndWhetherTheDecisionItselfStands) {
+  FakeServer server;
+  const std::string report = R"({"report":)" + DecisionJson("Well.", "0.01");
+  server.On("GET /api/v1/models/m/versions/1/decision/explain",
+            report + R"(,"same":true,"same_decision":true,"differences":[],"method":{"number":1,"newest":2,"named":true},"scores":"abc"})");
+  EXPECT_THAT(Ratchet(server.Url(), {"model", "explain", "m@1"}).out,
+              HasSubstr("by method 1 (today's is 2): the same, bit for bit."));
+  server.On("GET /api/v1/models/m/versions/2/decision/explain",
+            report + R"(,"same":false,"same_decision":true,"differences":["interval"],"method":{"number":2,"newest":2,"named":true},"scores":"abc"})");
+  const auto other = Ratchet(server.Url(), {"model", "explain", "m@2"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.out, HasSubstr("kept: NOT the same in interval; the decision itself is the same."));
+}
+
 TEST(ModelExplain, WritesThePageOfADecisionThatIsTooOldToBeMadeAgain) {
   FakeServer server;
   server.On("GET /api/v1/models/m/versions/1/decision/report", "<!doctype html>page", 200, "text/html; charset=utf-8");

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/files.h"
 #include "pipeline/orchestrator.h"
@@ -41,12 +42,12 @@ class SimulatedDaemon {
   void Stop();
   // One tick; the wall time at which the next is due.
   std::int64_t Tick();
-  // A write that a user asks for through the API.
+  // A write that a user asks for through the API, in the middle of a tick as well.
   template <typename Fn>
   auto Write(Fn fn) {
-    Faults().armed = true;
+    const bool armed = std::exchange(Faults().armed, true);
     auto done = store_->Write(fn);
-    Faults().armed = false;
+    Faults().armed = armed;
     return done;
   }
   // Puts a file among the blobs, as a push does.

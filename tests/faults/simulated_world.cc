@@ -32,7 +32,9 @@ Json Nonsense(std::int64_t which) {
 // The daemon's call to a seam, inside which it may die: before it has an effect or after.
 class SeamCall {
  public:
-  SeamCall() : died_before_(Reached(Call::kSeam) != 0) {}
+  explicit SeamCall(const Troubles& troubles) : died_before_(Reached(Call::kSeam) != 0) {
+    if (!died_before_ && troubles.meanwhile) troubles.meanwhile();
+  }
   ~SeamCall() { if (!died_before_) Reached(Call::kSeam); }
   bool has_effect() const { return !died_before_; }
 
@@ -58,7 +60,7 @@ SimulatedProcesses::Play SimulatedProcesses::Choose() {
 }
 
 Status SimulatedProcesses::Start(const StepRef& ref) {
-  SeamCall call;
+  SeamCall call(troubles_);
   if (!call.has_effect()) return Fail(ErrorCode::kIo, "start", ref.id, "the daemon is dead");
   Outside outside;
   Live();
@@ -139,7 +141,7 @@ void SimulatedProcesses::Live() {
 }
 
 void SimulatedProcesses::Kill(const StepRef& ref, const std::string& error_class, const std::string& message) {
-  SeamCall call;
+  SeamCall call(troubles_);
   if (!call.has_effect()) return;
   Outside outside;
   Live();
@@ -154,7 +156,7 @@ void SimulatedProcesses::Kill(const StepRef& ref, const std::string& error_class
 }
 
 StepStatus SimulatedProcesses::Poll(const StepRef& ref) {
-  SeamCall call;
+  SeamCall call(troubles_);
   Outside outside;
   Live();
   auto found = processes_.find(ref.id);
@@ -172,7 +174,7 @@ StepStatus SimulatedProcesses::Poll(const StepRef& ref) {
   return {};
 }
 
-void SimulatedProcesses::Forget(const std::string&) { SeamCall call; }
+void SimulatedProcesses::Forget(const std::string&) { SeamCall call(troubles_); }
 
 void SimulatedProcesses::DaemonDied() {
   // Whoever finds a start in the fork server's hands first has it: the supervisor, or the next daemon's claim.
@@ -206,7 +208,7 @@ bool SimulatedProcesses::MadeResult(const std::string& id) const {
 }
 
 LoadState SimulatedReplicas::Loaded(const std::string& model, std::int64_t version) {
-  SeamCall call;
+  SeamCall call(troubles_);
   const std::int64_t now_us = clock_.MonotonicUs();
   if (now_us < gone_until_us_) return {.kind = LoadState::Kind::kNoReplica, .cause = {}};
   auto [found, fresh] = loads_.try_emplace(model + "@" + std::to_string(version));
@@ -219,7 +221,7 @@ LoadState SimulatedReplicas::Loaded(const std::string& model, std::int64_t versi
 }
 
 bool SimulatedReplicas::Confirmed(const std::string&, std::int64_t) {
-  SeamCall call;
+  SeamCall call(troubles_);
   return !troubles_.slow || !chance_.OneIn(3);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -46,6 +47,7 @@ struct Troubles {
   bool replicas_fail = true;   // loads fail, replicas vanish; otherwise each load succeeds
   bool slow = true;            // steps and loads take minutes; otherwise a second
   bool starts_stall = true;    // the fork server takes its time, or dies with a start in its hands
+  std::function<void()> meanwhile = {};  // what others do while the daemon waits for an answer from outside
 };
 
 // The steps' processes. They outlive the daemon; a cut of the power ends them.

@@ -1,5 +1,7 @@
 #include "tests/faults/simulation.h"
 
+#include <utility>
+
 #include "registry/models.h"
 #include "registry/runs.h"
 #include "tests/faults/system_faults.h"
@@ -14,8 +16,16 @@ constexpr std::int64_t kSecondUs = 1'000'000;
 constexpr std::int64_t kHourUs = 3600 * kSecondUs;
 constexpr int kTroubledTicks = 120;
 constexpr int kRestTicks = 4'000;
+constexpr int kSettlingTicks = 200;
+const Troubles kNoTroubles{.steps_fail = false, .replicas_fail = false, .slow = false, .starts_stall = false};
 
-std::string Common(const std::string& name, const std::string& train) {
+constexpr char kTwin[] = "twin";  // a second pipeline of the model "plain", whose candidates race with its
+
+// Of a pipeline; its dataset is called alike.
+std::string ModelOf(const std::string& pipeline) { return pipeline == kTwin ? "plain" : pipeline; }
+
+std::string Common(const std::string& pipeline, const std::string& train) {
+  const std::string name = ModelOf(pipeline);
   return "model: " + name + "\ndata: {dataset: " + name + ", target: label}\ntrain: {" + train + "}\n";
 }
 
@@ -50,6 +60,8 @@ Simulation::Simulation(std::uint64_t seed) : chance_(seed) {
   for (const char* name : {"plain", "graph", "sweep", "clock"})
     if (pipelines_.empty() || chance_.OneIn(2)) pipelines_.push_back(name);
   if (chance_.OneIn(4)) pipelines_.erase(pipelines_.begin() + (pipelines_.size() > 1 ? 0 : 1), pipelines_.begin() + 1);
+  if (pipelines_.front() == "plain" && !chance_.OneIn(3)) pipelines_.push_back(kTwin);
+  busy_ = chance_.OneIn(2);
 }
 
 // Another seed makes another revision; few of them, so that the cache is hit.
@@ -69,12 +81,14 @@ std::string Simulation::SpecText(const std::string& pipeline) {
            "gate: {baseline: reset}\nretrain: {new_rows: 150}\n";
   if (pipeline == "clock")
     return Common(pipeline, "recipe: vision.classifier, " + seed) + "retrain: {schedule: '*/20 * * * *', drift: 0.3}\n";
+  if (pipeline == kTwin)
+    return Common(pipeline, "recipe: vision.classifier, params: {epochs: 2}, " + seed + ", " + retry) + "retrain: {new_rows: 80}\n";
   return Common(pipeline, "recipe: vision.classifier, " + seed + ", " + retry) + "retrain: {new_rows: 100}\nrun: {priority: 2}\n";
 }
 
 void Simulation::ChooseFaults() {
   SystemFaults& faults = Faults();
-  if (chance_.OneIn(14)) faults.calls_to_live = chance_.Below(std::int64_t{1} << chance_.Below(9));
+  if (chance_.OneIn(busy_ ? 60 : 14)) faults.calls_to_live = chance_.Below(std::int64_t{1} << chance_.Below(9));
   if (chance_.OneIn(40)) disk_full_until_us_ = clock_.MonotonicUs() + chance_.Below(60 * kSecondUs);
   faults.disk_full = clock_.MonotonicUs() < disk_full_until_us_;
   if (chance_.OneIn(40)) processes_.BeDownUntil(clock_.MonotonicUs() + chance_.Below(30 * kSecondUs));
@@ -90,7 +104,7 @@ void Simulation::Act() {
   const std::string& pipeline = chance_.Of(pipelines_);
   bool done = false;
   switch (chance_.Below(12)) {
-    case 0: case 1: done = user_.Push(pipeline, chance_.Between(20, 120)); break;
+    case 0: case 1: done = user_.Push(ModelOf(pipeline), chance_.Between(20, 120)); break;
     case 2: case 3: done = user_.StartRun(pipeline, chance_.OneIn(2), chance_.Below(5)); break;
     case 4: done = user_.Apply(pipeline, SpecText(pipeline)); break;
     case 5: done = user_.Pause(pipeline, chance_.OneIn(3)); break;
@@ -102,7 +116,7 @@ void Simulation::Act() {
 }
 
 void Simulation::ActOnModel() {
-  const std::string& model = chance_.Of(pipelines_);
+  const std::string model = ModelOf(chance_.Of(pipelines_));
   auto found = daemon_.Read([&](Db& db) { return registry::GetModel(db, model); });
   if (!found || found->latest == 0) return;
   const std::int64_t version = chance_.Between(1, found->latest);
@@ -116,21 +130,32 @@ void Simulation::ActOnModel() {
   ++(done ? counts_.acknowledged : counts_.refused);
 }
 
-// Changes what is live while a candidate is compared with it, or on its way.
+// Changes what is live while a candidate is compared with it, judged, or on its way.
 void Simulation::Meddle() {
-  auto model = daemon_.Read([](Db& db) -> Result<std::string> {
-    SQLite::Statement& row = db.Prepare(
-        "SELECT m.name FROM steps s JOIN runs r ON r.id = s.run JOIN models m ON m.name = r.model WHERE s.name IN ('test', 'release')"
-        " AND s.state = 'running' AND r.state = 'running' AND m.live IS NOT NULL ORDER BY r.id LIMIT 1");
-    return row.executeStep() ? row.getColumn(0).getString() : std::string();
+  auto models = daemon_.Read([](Db& db) -> Result<std::vector<std::string>> {
+    std::vector<std::string> found;
+    SQLite::Statement& rows = db.Prepare(
+        "SELECT m.name FROM steps s JOIN runs r ON r.id = s.run JOIN models m ON m.name = r.model WHERE s.name IN ('test', 'gate', 'release')"
+        " AND (s.state = 'running' OR s.state = 'pending' AND s.blocked = 0) AND r.state = 'running' AND m.live IS NOT NULL ORDER BY r.id");
+    while (rows.executeStep()) found.push_back(rows.getColumn(0).getString());
+    return found;
   });
-  if (!model || model->empty()) return;
-  auto found = daemon_.Read([&](Db& db) { return registry::GetModel(db, *model); });
+  if (!models || models->empty()) return;
+  const std::string& model = chance_.Of(*models);
+  auto found = daemon_.Read([&](Db& db) { return registry::GetModel(db, model); });
   if (!found) return;
-  bool done = found->previous && chance_.OneIn(2) ? user_.Rollback(*model, {})
-                                                  : user_.Promote(*model, chance_.Between(1, found->latest), registry::ReleaseKind::kForce);
-  if (done && found->previous && chance_.OneIn(3)) user_.Rollback(*model, {});
+  bool done = found->previous && !chance_.OneIn(3) ? user_.Rollback(model, {})
+                                                  : user_.Promote(model, chance_.Between(1, found->latest), registry::ReleaseKind::kForce);
+  if (done && found->previous && chance_.OneIn(3)) user_.Rollback(model, {});
   ++(done ? counts_.acknowledged : counts_.refused);
+}
+
+// Between any two steps of a tick, where the daemon hears from the world.
+void Simulation::MeddleMeanwhile() {
+  if (meddling_ || Faults().dead || !chance_.OneIn(12)) return;
+  meddling_ = true;
+  Meddle();
+  meddling_ = false;
 }
 
 void Simulation::ActOnRun() {
@@ -172,11 +197,29 @@ void Simulation::Pass(std::int64_t wake_us) {
   processes_.Live();
 }
 
+// Until every model has a live version, so that there is something to overtake.
+void Simulation::Settle() {
+  const Troubles trouble = std::exchange(troubles_, kNoTroubles);
+  const double bias = std::exchange(processes_.quality_bias, 1);
+  for (int i = 0; i < kSettlingTicks && !IsAtRest(daemon_); ++i) {
+    const std::int64_t wake_us = daemon_.Tick();
+    ++counts_.ticks;
+    Pass(wake_us);
+  }
+  troubles_ = trouble;
+  processes_.quality_bias = bias;
+  for (const std::string& pipeline : pipelines_) user_.StartRun(pipeline, true, 0);
+}
+
 Found Simulation::Trouble() {
+  troubles_.meanwhile = [this] { MeddleMeanwhile(); };
+  troubles_.steps_fail = troubles_.starts_stall = !busy_;
   for (int i = 0; i < kTroubledTicks; ++i) {
     ChooseFaults();
     if (chance_.OneIn(3)) Act();
     if (!Faults().dead && chance_.OneIn(2)) Meddle();
+    if (!Faults().dead && busy_ && IsAtRest(daemon_))
+      for (const std::string& pipeline : pipelines_) user_.StartRun(pipeline, true, 0);
     if (!Faults().dead) {
       NoteFeed(daemon_.store(), acknowledged_);
       const std::int64_t wake_us = daemon_.Tick();
@@ -193,7 +236,7 @@ Found Simulation::Trouble() {
 Found Simulation::Rest() {
   if (auto found = AfterCrash(false)) return found;
   Faults() = SystemFaults{};
-  troubles_ = {.steps_fail = false, .replicas_fail = false, .slow = false, .starts_stall = false};
+  troubles_ = kNoTroubles;
   processes_.BeDownUntil(0);
   replicas_.VanishUntil(0);
   for (const std::string& pipeline : pipelines_) user_.Pause(pipeline, false);
@@ -216,9 +259,10 @@ Found Simulation::Run() {
   if (!daemon_.Start()) return "the registry cannot be made";
   for (const std::string& pipeline : pipelines_) {
     user_.Apply(pipeline, SpecText(pipeline));
-    user_.Push(pipeline, 200);
+    user_.Push(ModelOf(pipeline), 200);
     user_.StartRun(pipeline, true, 0);
   }
+  Settle();
   Found found = Trouble();
   if (!found) found = Rest();
   counts_.attempts = static_cast<std::int64_t>(processes_.Started().size());

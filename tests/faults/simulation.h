@@ -24,6 +24,7 @@ class Simulation {
   const SimulationCounts& counts() const { return counts_; }
 
  private:
+  void Settle();
   std::optional<std::string> Trouble();
   std::optional<std::string> Rest();
   std::optional<std::string> AfterCrash(bool may_fail_again);
@@ -31,6 +32,7 @@ class Simulation {
   void Act();
   void ActOnModel();
   void Meddle();
+  void MeddleMeanwhile();
   void ActOnRun();
   void Pass(std::int64_t wake_us);
   std::string SpecText(const std::string& pipeline);
@@ -46,6 +48,8 @@ class Simulation {
   SimulatedUser user_{daemon_, clock_, acknowledged_};
   std::vector<std::string> pipelines_;
   SimulationCounts counts_;
+  bool busy_ = false;  // little fails, so that many candidates are judged while others change what is live
+  bool meddling_ = false;
   std::int64_t disk_full_until_us_ = 0;
 };
 

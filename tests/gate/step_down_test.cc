@@ -17,6 +17,13 @@ double Chance(std::int64_t differing, std::int64_t wins) {
          std::tgamma(static_cast<double>(differing - wins) + 1) * std::exp2(-static_cast<double>(differing));
 }
 
+TEST(StepDown, ByHolmIsWhatItWas) {
+  const std::vector<TestedP> tests{{.p = 0.04}, {.p = 0.01, .differing = 9}, {.p = 0.03}, {.p = 0.5}};
+  const std::vector<double> adjusted = AdjustByHolm(tests);
+  const double wanted[] = {0.09, 0.04, 0.09, 0.5};
+  for (size_t i = 0; i < tests.size(); ++i) EXPECT_DOUBLE_EQ(adjusted[i], wanted[i]) << i;
+}
+
 TEST(McnemarSize, IsTheChanceOfSoSmallAPWhenBothAreEqual) {
   for (std::int64_t differing : {0, 1, 5, 12, 30})
     for (double p : {1e-12, 0.001, 0.03125, 0.04, 0.2, 0.5, 0.9, 1.0}) {

@@ -7,6 +7,17 @@ namespace {
 
 using registry::HoldoutEpoch;
 
+TEST(HoldoutPlan, CountsSealedRowsOfAManifestByTheirPush) {
+  lake::Manifest manifest{.dataset = "d", .version = 3, .schema = {{{"id", lake::ColumnType::kText, {}}}}, .split = {.key = "id"}, .segments = {}};
+  const std::string digest(64, 'a');
+  for (const auto& [split, rows, push] : {std::tuple{lake::Split::kHoldout, 5, 1}, {lake::Split::kTrain, 7, 1}, {lake::Split::kHoldout, 2, 3},
+                                          {lake::Split::kHoldout, 4, 3}})
+    manifest.segments.push_back({.split = split, .sha256 = digest, .rows = rows, .bytes = 1, .push = push});
+  const HoldoutRows wanted{{1, 5}, {3, 6}};
+  EXPECT_EQ(HoldoutRowsOf(manifest), wanted);
+  EXPECT_EQ(HoldoutRowsOf(nlohmann::json::parse(lake::ManifestToJson(manifest))), wanted);
+}
+
 TEST(HoldoutPlan, FirstCandidateIsJudgedOnAllThereIs) {
   const HoldoutEpoch first = NextEpoch(std::nullopt, {{1, 100}, {3, 50}}, 1000);
   EXPECT_EQ(first.number, 1);

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "pipeline/explain.h"
 #include "registry/events.h"
 #include "tests/pipeline/orchestrator_fixture.h"
 
@@ -60,6 +61,9 @@ TEST_F(LiveUnscorable, IsDecidedAgainFromItsReportBitForBit) {
   const auto at = CaseOf(report);
   ASSERT_TRUE(at) << at.error().Message();
   EXPECT_EQ(JudgeUnscorable(*at).report, report);
+  const auto made = ExplainDecision(report, {});
+  ASSERT_TRUE(made) << made.error().Message();
+  EXPECT_TRUE(made->differences.empty() && made->same_decision);
 }
 
 TEST_F(LiveUnscorable, ForceLetsTheCandidateInAndIsOnRecord) {

@@ -103,6 +103,23 @@ TEST_F(LeakStep, RefusesAHoldoutThatIsAllOfTraining) {
   EXPECT_THAT(result["error"]["message"].get<std::string>(), HasSubstr("40 of 40 sealed rows"));
 }
 
+// What training has does not depend on which side stands in for the live version.
+TEST_F(LeakStep, LeavesTheSameRowsOutWhereTheBaselineStandsInForALiveVersionThatFails) {
+  const auto model = folder_.data_dir() + "/blobs/live.pt";
+  SaveToyModel(model, "return torch.stack([x, x], 1)[:, 5]");
+  const auto manifest = folder_.AddFile("blobs/live.json", ToyManifest(ToySignature(), "accuracy", model));
+  for (const auto& path : {model, manifest}) folder_.step["sandbox"]["read"].push_back(path);
+  folder_.step["live"] = {{"manifest", manifest}, {"model", model}};
+  folder_.step["baseline"] = "reset";
+  const json result = Run(With(Rows("h", 1'000, 98), Rows("copy", 7, 2)), {{"equal", "auto"}, {"near", "warn"}});
+  ASSERT_EQ(result["outcome"], "succeeded") << result;
+  EXPECT_EQ(result["live_unscorable"]["reason"], "answers");
+  EXPECT_EQ(result["opponent_kind"], "majority");
+  EXPECT_EQ(result["rows"], 98);
+  EXPECT_EQ(ScoredRows(), 98);
+  EXPECT_EQ(result["leakage"]["dropped"], 2);
+}
+
 TEST_F(LeakStep, LooksForNoneWhereNobodyAsks) {
   const json result = Run(Rows("copy", 0, 40), nullptr);
   ASSERT_EQ(result["outcome"], "succeeded") << result;

@@ -143,7 +143,7 @@ TEST_F(ServingProbe, SaysWhyTheModelIsNotServed) {
 
 TEST_F(ServingProbe, EndsWhenTheProcessCrashesWhileItLoads) {
   ServeBy("tell('listening', address=address)\nos.kill(os.getpid(), signal.SIGSEGV)\n");
-  ExpectFailure("signal", "ended by signal 11 (Segmentation fault) before it had loaded the candidate");
+  ExpectFailure("user", "the candidate crashes what serves it: the scratch ratchet-serve ended by signal 11 (Segmentation fault) before it had loaded");
 }
 
 TEST_F(ServingProbe, EndsWhenTheModelIsNeverLoaded) {
@@ -160,7 +160,13 @@ TEST_F(ServingProbe, EndsWhenARowIsNeverAnswered) {
 
 TEST_F(ServingProbe, EndsWhenTheProcessCrashesOverARow) {
   ServeBy("tell('listening', address=address)\ntell('loaded', load_us=1)\nfriend = listener.accept()\nos.kill(os.getpid(), signal.SIGSEGV)\n");
-  ExpectFailure("signal", "ended by signal 11 (Segmentation fault) over holdout row 1");
+  ExpectFailure("user", "the candidate crashes what serves it: the scratch ratchet-serve ended by signal 11 (Segmentation fault) over holdout row 1");
+}
+
+// As the kernel does where memory is short.
+TEST_F(ServingProbe, DoesNotBlameTheCandidateForASignalFromOutside) {
+  ServeBy("tell('listening', address=address)\ntell('loaded', load_us=1)\nfriend = listener.accept()\nos.kill(os.getpid(), signal.SIGKILL)\n");
+  ExpectFailure("signal", "the scratch ratchet-serve ended by signal 9 (Killed) over holdout row 1");
 }
 
 TEST_F(ServingProbe, TakesNothingButAnAnswerForOne) {

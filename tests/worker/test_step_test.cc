@@ -17,6 +17,10 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+// No C++ exception guards a division of integers by zero in a TorchScript module.
+constexpr char kCrashes[] = "return torch.stack([(x <= 0).float(), (x > 0).float()], 1) + x.size(0) % (x.dim() - 1)";
+constexpr char kHangs[] = "while x.dim() == 1:\n    x = x + 0.0\n  return torch.stack([(x <= 0).float(), (x > 0).float()], 1)";
+
 class TestStep : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -239,6 +243,43 @@ TEST_F(LiveThatDoesNotDo, ForItFailsOnTheseRows) {
   ExpectUnscorable("answers", "");
 }
 
+TEST_F(LiveThatDoesNotDo, ForItCrashes) {
+  Live("x", kCrashes);
+  ExpectUnscorable("crash", "it crashed while it was scored: the process that ran the model was ended by signal 8");
+  EXPECT_EQ(folder_.Exit()["exit_code"], 0) << "the step itself lives on";
+}
+
+TEST_F(LiveThatDoesNotDo, ForItCrashesInTheMiddleOfTheRows) {
+  // Over x = 300, which is in the second batch of 256.
+  Live("x", "return torch.stack([(x <= 0).float(), (x > 0).float()], 1) + x.size(0) % (1 - int((x > 299).any()))");
+  auto rows = ToyRows(299);
+  rows.push_back({300.0, std::int64_t{1}});
+  Holdout(rows);
+  ExpectUnscorable("crash", "signal 8");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItHangs) {
+  Live("x", kHangs);
+  folder_.step["limits"]["time_s"] = 4;
+  ExpectUnscorable("time", "it has not answered the 20 rows within half of limits.time, which is 4 s");
+}
+
+TEST_F(LiveThatDoesNotDo, ForItHangsOrCrashesAndTheBaselineStandsInForItByReset) {
+  for (const auto& [body, reason] : {std::pair{kCrashes, "crash"}, std::pair{kHangs, "time"}}) {
+    SCOPED_TRACE(reason);
+    Live("x", body);
+    folder_.step["limits"]["time_s"] = 10;
+    folder_.step["baseline"] = "reset";
+    const auto result = Run();
+    ASSERT_EQ(result["outcome"], "succeeded") << result;
+    EXPECT_EQ(result["opponent_kind"], "majority");
+    EXPECT_EQ(result["live_unscorable"]["reason"], reason);
+    EXPECT_EQ(Right("candidate"), 1.0);
+    std::filesystem::remove(folder_.path() + "/result.json");
+    std::filesystem::remove(folder_.step["live"]["model"].get<std::string>());
+  }
+}
+
 TEST_F(LiveThatDoesNotDo, ForItsManifestIsOfAFormNoLongerKnown) {
   Live("x", kRightAnswers);
   std::ofstream(folder_.step["live"]["manifest"].get<std::string>(), std::ios::trunc) << R"({"format":99})";
@@ -284,6 +325,28 @@ TEST_F(TestStep, ACandidateThatDoesNotDoIsTheUsersFaultWhateverTheLiveVersionIs)
   folder_.step["candidate"] = Bundle("broken", "return torch.stack([x, x], 1)[:, 5]", ToySignature(), "accuracy");
   folder_.step["live"] = Bundle("live", kRightAnswers, ToySignature(), "accuracy");
   EXPECT_EQ(Run()["error"]["class"], "user");
+}
+
+// No retry would make another of it, so it is no `signal`.
+TEST_F(TestStep, ACandidateThatCrashesIsTheUsersFaultWhateverTheLiveVersionIs) {
+  folder_.step["candidate"] = Bundle("crashing", kCrashes, ToySignature(), "accuracy");
+  for (const bool live : {false, true}) {
+    if (live) folder_.step["live"] = Bundle("live", kRightAnswers, ToySignature(), "accuracy");
+    const auto result = Run();
+    EXPECT_EQ(result["error"]["class"], "user") << result;
+    EXPECT_THAT(result["error"]["message"].get<std::string>(),
+                HasSubstr("the candidate crashed while it was scored: the process that ran the model was ended by signal 8"));
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() + "/scores.pack"));
+    std::filesystem::remove(folder_.path() + "/result.json");
+  }
+}
+
+TEST_F(TestStep, ACandidateThatHangsIsEndedAtTheStepsLimit) {
+  folder_.step["candidate"] = Bundle("hanging", kHangs, ToySignature(), "accuracy");
+  folder_.step["live"] = Bundle("live", kRightAnswers, ToySignature(), "accuracy");
+  folder_.step["limits"]["time_s"] = 3;
+  EXPECT_TRUE(Run().is_null()) << "no word of its own";
+  EXPECT_EQ(folder_.Exit()["class"], "timeout");
 }
 
 // Nineteen rows of 0 to 18 and one of 1,000: the middle is 9.5, the mean 58.55.
