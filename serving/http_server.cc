@@ -44,10 +44,21 @@ http::response<http::string_body> ToBeast(HttpResponse response, unsigned versio
   message.set(http::field::content_type, response.content_type);
   if (!response.allow.empty()) message.set(http::field::allow, response.allow);
   if (response.retry_after_s > 0) message.set(http::field::retry_after, std::to_string(response.retry_after_s));
+  for (const auto& [name, value] : response.headers) message.set(name, value);
   message.keep_alive(keep_alive);
   message.body() = std::move(response.body);
   message.prepare_payload();
   return message;
+}
+
+std::vector<std::pair<std::string, std::string>> HeadersOf(const Parser::value_type& message) {
+  std::vector<std::pair<std::string, std::string>> headers;
+  for (const auto& field : message) {
+    std::string name(field.name_string());
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    headers.emplace_back(std::move(name), std::string(field.value()));
+  }
+  return headers;
 }
 
 HttpResponse Refusal(int status, const std::string& message) {
@@ -202,7 +213,8 @@ asio::awaitable<bool> BeastServer::ServeOne(Connection& connection) {
     co_await Linger(connection);
     co_return false;
   }
-  HttpRequest request{.method = std::string(parser.get().method_string()), .body = std::move(parser.get().body())};
+  HttpRequest request{.method = std::string(parser.get().method_string()), .path = {}, .body = std::move(parser.get().body()),
+                      .headers = HeadersOf(parser.get())};
   const std::string_view target(parser.get().target().data(), parser.get().target().size());
   request.path = target.substr(0, target.find('?'));
   const unsigned version = parser.get().version();

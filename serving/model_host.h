@@ -32,6 +32,7 @@ struct ModelLoad {
 };
 
 struct ServedModel {
+  std::string name;
   Route route;            // the one that is served; epoch 0 = none yet
   ServedVersionPtr live;  // null = none yet
   std::map<std::int64_t, ServedVersionPtr> ready;
