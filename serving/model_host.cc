@@ -75,6 +75,7 @@ void ModelHost::Fail(const Wanted& wanted, const std::string& why, std::int64_t 
 ServedModel ModelHost::Settle(const Route& wanted, const RouteSnapshot& before) const {
   ServedModel model;
   if (auto old = before.models.find(wanted.model); old != before.models.end()) model = old->second;
+  model.name = wanted.model;
   if (!model.load) model.load = std::make_shared<ModelLoad>();
   model.ready.clear();
   for (const VersionRef& ref : wanted.Named()) {

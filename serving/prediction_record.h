@@ -15,7 +15,7 @@ struct AnsweredRequest {
   ServedVersionPtr version;
   std::string id;            // the prediction's own
   std::string key;           // of the case, as the client gave it; empty = none
-  const char* role = "live"; // or "version", where the client named one
+  std::string role = "live";  // or "version", where the client named one
   double share = 1;          // of the traffic that went this way
   std::int64_t rows = 0;
   std::int64_t at_us = 0;    // wall time of its admission
