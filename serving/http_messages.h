@@ -12,6 +12,7 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
+  std::string query = {};  // of the path, without the question mark
   std::vector<std::pair<std::string, std::string>> headers = {};  // by lower-case name
 
   // The first header of that name; null where there is none.

@@ -38,7 +38,7 @@ struct Connection {
 };
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-http::response<http::string_body> ToBeast(HttpResponse response, unsigned version, bool keep_alive) {
+http::response<http::string_body> ToBeast(HttpResponse response, unsigned version, bool keep_alive, bool head_only) {
   http::response<http::string_body> message{static_cast<http::status>(response.status), version};
   message.set(http::field::server, "ratchet-serve");
   message.set(http::field::content_type, response.content_type);
@@ -48,6 +48,7 @@ http::response<http::string_body> ToBeast(HttpResponse response, unsigned versio
   message.keep_alive(keep_alive);
   message.body() = std::move(response.body);
   message.prepare_payload();
+  if (head_only) message.body().clear();
   return message;
 }
 
@@ -104,7 +105,8 @@ class BeastServer final : public HttpServer {
   asio::awaitable<beast::error_code> AwaitRequest(Connection& connection);
   asio::awaitable<beast::error_code> ReadRequest(Connection& connection, Parser& parser);
   asio::awaitable<HttpResponse> Answer(HttpRequest request);
-  asio::awaitable<bool> Send(Connection& connection, HttpResponse response, unsigned version, bool keep_alive);
+  asio::awaitable<bool> Send(Connection& connection, HttpResponse response, unsigned version, bool keep_alive,
+                             bool head_only = false);
   asio::awaitable<void> Linger(Connection& connection);
   void Forget(const ConnectionPtr& connection);
 
@@ -213,15 +215,17 @@ asio::awaitable<bool> BeastServer::ServeOne(Connection& connection) {
     co_await Linger(connection);
     co_return false;
   }
-  HttpRequest request{.method = std::string(parser.get().method_string()), .path = {}, .body = std::move(parser.get().body()),
+  const bool head_only = parser.get().method() == http::verb::head;
+  HttpRequest request{.method = head_only ? "GET" : std::string(parser.get().method_string()), .path = {}, .body = std::move(parser.get().body()),
                       .headers = HeadersOf(parser.get())};
   const std::string_view target(parser.get().target().data(), parser.get().target().size());
   request.path = target.substr(0, target.find('?'));
+  if (target.size() > request.path.size()) request.query = target.substr(request.path.size() + 1);
   const unsigned version = parser.get().version();
   const bool keep_alive = parser.get().keep_alive();
   HttpResponse response = co_await Answer(std::move(request));
   const bool go_on = keep_alive && !stopping_;
-  const bool sent = co_await Send(connection, std::move(response), version, go_on);
+  const bool sent = co_await Send(connection, std::move(response), version, go_on, head_only);
   co_return sent&& go_on;
 }
 
@@ -265,8 +269,8 @@ asio::awaitable<HttpResponse> BeastServer::Answer(HttpRequest request) {
 }
 
 asio::awaitable<bool> BeastServer::Send(Connection& connection, HttpResponse response, unsigned version,
-                                        bool keep_alive) {
-  auto message = ToBeast(std::move(response), version, keep_alive);
+                                        bool keep_alive, bool head_only) {
+  auto message = ToBeast(std::move(response), version, keep_alive, head_only);
   connection.stream.expires_after(limits_.answer_write);
   auto [error, count] = co_await http::async_write(connection.stream, message, kTuple);
   co_return !error;

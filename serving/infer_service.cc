@@ -13,14 +13,18 @@ namespace {
 
 constexpr int kRetryAfterS = 1;
 
-int StatusOf(ErrorCode code) { return code == ErrorCode::kNotFound ? 404 : code == ErrorCode::kInvalid ? 400 : 503; }
-
 HttpResponse TryLater(HttpResponse refusal) {
   refusal.retry_after_s = kRetryAfterS;
   return refusal;
 }
 
 }  // namespace
+
+int StatusOf(ErrorCode code) {
+  if (code == ErrorCode::kNotFound) return 404;
+  if (code == ErrorCode::kTooLarge) return 413;
+  return code == ErrorCode::kInvalid ? 400 : 503;
+}
 
 // One request under way. Holds its version, so that a swap meanwhile does not take it away.
 struct InferService::Job {
@@ -33,6 +37,8 @@ struct InferService::Job {
   std::string prediction_id;
   v2::InferRequest parsed = {};  // its inputs go to the model
   std::int64_t rows = 0;
+  bool logged = false;
+  RequestTimes times = {};
 
   const ServedVersion& version() const { return *picked.version; }
   const std::string& id() const { return parsed.id.empty() ? prediction_id : parsed.id; }
@@ -96,18 +102,37 @@ HttpResponse InferService::Refuse(const Job& job, int status, const std::string&
 }
 
 void InferService::Finish(Job& job, HttpResponse response) {
-  job.version().metrics->Count(response.status, clock_.MonotonicUs() - job.admitted_us);
+  RequestTimes& times = job.times;
+  times.total = clock_.MonotonicUs() - job.admitted_us;
+  times.output = times.total - times.queue - times.input - times.infer;
+  VersionMetrics& metrics = *job.version().metrics;
+  metrics.Count(response.status, times.total);
+  if (response.status < 400)
+    metrics.statistics.CountSuccess(job.rows, times, clock_.WallUs());
+  else
+    metrics.statistics.CountFailure(times.total);
   --job.load->in_flight;
   job.respond(std::move(response));
 }
 
 HttpResponse InferService::Run(Job& job) {
   const ServedVersion& version = job.version();
+  const std::int64_t begin_us = clock_.MonotonicUs();
+  job.times.queue = begin_us - job.admitted_us;
   auto request = job.dialect.Parse(job.request, version.signature);
   if (!request) return job.dialect.Refuse(StatusOf(request.error().code), request.error().Message());
   job.parsed = std::move(*request);
   job.rows = job.parsed.inputs.empty() ? 0 : job.parsed.inputs.front().Rows();
+  job.logged = log_ && log_->Wants();
+  // The log has all inputs in one form, too. A large body stays, for the log tells no more than its size.
+  if (job.logged && !job.parsed.is_v2_json && job.request.body.size() <= kMaxLoggedInputBytes) {
+    job.request.body = v2::InputsJson(job.parsed.inputs);
+  }
+  const std::int64_t run_us = clock_.MonotonicUs();
+  job.times.input = run_us - begin_us;
   auto outputs = version.runner->Run(std::move(job.parsed.inputs));
+  job.times.infer = clock_.MonotonicUs() - run_us;
+  if (outputs) version.metrics->statistics.CountExecution(job.rows, job.times.infer);
   if (outputs) return Answer(job, std::move(*outputs));
   spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()),
                 outputs.error().Message());
@@ -118,9 +143,9 @@ HttpResponse InferService::Run(Job& job) {
 HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {
   const ServedVersion& version = job.version();
   if (auto label = v2::DeriveLabel(version.signature, outputs)) outputs.push_back(std::move(*label));
-  const bool logged = log_ && log_->Wants();
   // The log has all outputs in one form, whatever the client wants.
-  const bool log_wants_other = logged && (&job.dialect != &V2Dialect() || !job.parsed.wanted_outputs.empty());
+  const bool log_wants_other =
+      job.logged && (&job.dialect != &V2Dialect() || !job.parsed.wanted_outputs.empty() || job.parsed.WantsAnyBinary());
   std::string all;
   if (log_wants_other) all = v2::InferJson(version.model, version.ref.version, job.id(), job.prediction_id, outputs);
   HttpResponse response = job.dialect.Answer(
@@ -128,7 +153,7 @@ HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {
                    .id = job.id(),
                    .prediction_id = job.prediction_id,
                    .outputs = v2::SelectOutputs(std::move(outputs), job.parsed.wanted_outputs)});
-  if (logged) Log(job, log_wants_other ? std::move(all) : response.body);
+  if (job.logged) Log(job, log_wants_other ? std::move(all) : response.body);
   return response;
 }
 

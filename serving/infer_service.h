@@ -24,6 +24,9 @@ struct ServiceLimits {
   int threads = 2;                // that compute
 };
 
+// The HTTP status for a failure before the model runs.
+int StatusOf(ErrorCode code);
+
 // One request for an inference, as it came over HTTP.
 struct InferCall {
   std::string model;

@@ -8,6 +8,9 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "serving/version_statistics.h"
 
 namespace ratchet::serving {
 
@@ -26,6 +29,8 @@ class VersionMetrics {
     std::array<std::uint64_t, kLatencyBoundsUs.size() + 1> buckets{};
   };
   Values Read() const;
+
+  VersionStatistics statistics;
 
  private:
   std::atomic<std::uint64_t> requests_{0}, client_errors_{0}, server_errors_{0};
@@ -47,6 +52,9 @@ struct PredictionCounts {
 class ServeMetrics {
  public:
   std::shared_ptr<VersionMetrics> Of(const std::string& model, std::int64_t version);
+  // By model and version number.
+  using Version = std::pair<std::pair<std::string, std::int64_t>, std::shared_ptr<const VersionMetrics>>;
+  std::vector<Version> Versions() const;
   // Prometheus text format 0.0.4.
   std::string PrometheusText() const;
 
