@@ -187,35 +187,41 @@ void Batcher::Expire(Batch& batch) const {
   const auto expired = std::ranges::stable_partition(batch.items, [&](const BatchItem& item) { return item.deadline_us >= now_us; });
   for (BatchItem& item : expired) {
     batch.rows -= item.Rows();
-    item.done(Fail(ErrorCode::kTimeout, "run model", "", "its deadline passed before its turn came", "Try again later"));
+    item.done(Fail(ErrorCode::kTimeout, "run model", "", "its deadline passed before its turn came", "Try again later"), 0);
   }
   batch.items.erase(expired.begin(), expired.end());
 }
 
 void Batcher::Compute(Batch& batch) {
-  if (batch.items.size() == 1) {
-    BatchItem& item = batch.items.front();
-    return item.done(Call(batch, batch.rows, std::move(item.inputs)));
-  }
+  if (batch.items.size() == 1) return ComputeAlone(batch, batch.items.front());
   std::vector<const std::vector<Tensor>*> parts;
   std::vector<std::int64_t> rows;
   for (const BatchItem& item : batch.items) {
     parts.push_back(&item.inputs);
     rows.push_back(item.Rows());
   }
-  if (auto outputs = Call(batch, batch.rows, JoinRows(parts))) {
+  std::int64_t took_us = 0;
+  if (auto outputs = Call(batch, batch.rows, JoinRows(parts), took_us)) {
     auto answers = SplitRows(*outputs, rows);
-    for (size_t i = 0; i < answers.size(); ++i) batch.items[i].done(std::move(answers[i]));
+    for (size_t i = 0; i < answers.size(); ++i) batch.items[i].done(std::move(answers[i]), took_us);
     return;
   }
-  for (size_t i = 0; i < rows.size(); ++i) batch.items[i].done(Call(batch, rows[i], std::move(batch.items[i].inputs)));
+  for (BatchItem& item : batch.items) ComputeAlone(batch, item);
 }
 
-Result<std::vector<Tensor>> Batcher::Call(const Batch& batch, std::int64_t rows, std::vector<Tensor> inputs) {
+void Batcher::ComputeAlone(const Batch& batch, BatchItem& item) {
+  std::int64_t took_us = 0;
+  auto outputs = Call(batch, item.Rows(), std::move(item.inputs), took_us);
+  item.done(std::move(outputs), took_us);
+}
+
+Result<std::vector<Tensor>> Batcher::Call(const Batch& batch, std::int64_t rows, std::vector<Tensor> inputs,
+                                          std::int64_t& took_us) {
   const std::int64_t begun_us = clock_.MonotonicUs();
   auto outputs = batch.queue->runner_->Run(std::move(inputs));
-  const std::int64_t took_us = clock_.MonotonicUs() - begun_us;
+  took_us = clock_.MonotonicUs() - begun_us;
   batch.queue->metrics_->CountCall(rows, took_us);
+  if (outputs) batch.queue->metrics_->statistics.CountExecution(rows, took_us);
   std::lock_guard lock(mutex_);
   if (outputs) batch.queue->cost_.Saw(rows, took_us);
   return outputs;

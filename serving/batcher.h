@@ -33,8 +33,8 @@ struct BatchItem {
   std::vector<Tensor> inputs;  // in the signature's order, all with the same rows
   std::int64_t deadline_us = kNoDeadline;  // monotonic; not begun after it
   // Called exactly once, from the thread that computed: the outputs in the signature's order, or kInternal where the
-  // model failed on this request, kTimeout where its deadline passed.
-  std::function<void(Result<std::vector<Tensor>>)> done;
+  // model failed on this request, kTimeout where its deadline passed; and how long the call took that this was part of, µs.
+  std::function<void(Result<std::vector<Tensor>> outputs, std::int64_t computed_us)> done;
 
   std::int64_t Rows() const { return inputs.empty() ? 0 : inputs.front().Rows(); }
 };
@@ -97,7 +97,8 @@ class Batcher {
   void WorkLoop();
   void Run(Batch batch);
   void Compute(Batch& batch);
-  Result<std::vector<Tensor>> Call(const Batch& batch, std::int64_t rows, std::vector<Tensor> inputs);
+  void ComputeAlone(const Batch& batch, BatchItem& item);
+  Result<std::vector<Tensor>> Call(const Batch& batch, std::int64_t rows, std::vector<Tensor> inputs, std::int64_t& took_us);
   void Expire(Batch& batch) const;
 
   const BatchLimits limits_;

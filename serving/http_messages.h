@@ -12,6 +12,7 @@ struct HttpRequest {
   std::string method;  // "GET"
   std::string path;    // without the query
   std::string body;
+  std::string query = {};  // of the path, without the question mark
   std::vector<std::pair<std::string, std::string>> headers = {};  // by lower-case name
 
   // RoundOver is called on this thread once the requests that came in together with this one have been handed over, too.

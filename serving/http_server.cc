@@ -258,9 +258,12 @@ asio::awaitable<bool> BeastServer::ServeOne(Loop& loop, Connection& connection) 
   }
   auto& message = parser.get();
   const bool head_only = message.method() == http::verb::head;
+  const std::string_view target(message.target().data(), message.target().size());
+  const std::size_t path_end = std::min(target.find('?'), target.size());
   HttpRequest request{.method = head_only ? "GET" : std::string(message.method_string()),
-                      .path = std::string(message.target().substr(0, message.target().find('?'))),
+                      .path = std::string(target.substr(0, path_end)),
                       .body = std::move(message.body()),
+                      .query = std::string(target.substr(std::min(path_end + 1, target.size()))),
                       .headers = HeadersOf(message),
                       .round_follows = true};
   connection.deadline = Steady::time_point::max();

@@ -23,13 +23,19 @@ struct InferAnswer {
 class InferDialect {
  public:
   virtual ~InferDialect() = default;
-  // kInvalid names the input and what was expected of it.
-  virtual Result<v2::InferRequest> Parse(const HttpRequest& request, const Signature& signature) const = 0;
+  // Unpacks a compressed body in its place, then reads it. kInvalid names the input and what was expected of it; kTooLarge
+  // where what it unpacks to is.
+  virtual Result<v2::InferRequest> Parse(HttpRequest& request, const Signature& signature) const = 0;
   virtual HttpResponse Answer(const v2::InferRequest& request, const InferAnswer& answer) const = 0;
   virtual HttpResponse Refuse(int status, const std::string& message) const = 0;
 };
 
-// The Open Inference Protocol V2.
+// The Open Inference Protocol V2, tensors as JSON or as bytes.
 const InferDialect& V2Dialect();
+// Rows (serving/rows_request.h): /v1/models/{m}:predict answers all outputs of each, /invocations the prediction alone, with
+// MLflow's errors.
+const InferDialect& PredictDialect();
+const InferDialect& InvocationsDialect();
+const InferDialect& DialectOf(v2::Dialect dialect);
 
 }  // namespace ratchet::serving

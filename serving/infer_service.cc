@@ -18,14 +18,18 @@ constexpr std::int64_t kLongestTimeoutMs = 3'600'000;
 constexpr int kReaders = 1;            // threads that parse large bodies
 constexpr size_t kLargeWaiting = 64;  // bodies that wait for one
 
-int StatusOf(ErrorCode code) { return code == ErrorCode::kNotFound ? 404 : code == ErrorCode::kInvalid ? 400 : 503; }
-
 HttpResponse TryLater(HttpResponse refusal) {
   refusal.retry_after_s = kRetryAfterS;
   return refusal;
 }
 
 }  // namespace
+
+int StatusOf(ErrorCode code) {
+  if (code == ErrorCode::kNotFound) return 404;
+  if (code == ErrorCode::kTooLarge) return 413;
+  return code == ErrorCode::kInvalid ? 400 : 503;
+}
 
 // One request under way. Holds its version, so that a swap meanwhile does not take it away.
 struct InferService::Job {
@@ -40,6 +44,8 @@ struct InferService::Job {
   std::int64_t rows = 0;
   std::int64_t bytes = static_cast<std::int64_t>(request.body.size());
   std::int64_t deadline_us = kNoDeadline;  // monotonic
+  bool logged = false;
+  RequestTimes times = {};
 
   const ServedVersion& version() const { return *picked.version; }
   const std::string& id() const { return parsed.id.empty() ? prediction_id : parsed.id; }
@@ -108,10 +114,16 @@ void InferService::Leave(const Job& job) {
 }
 
 void InferService::Read(const JobPtr& job, Batcher::Where where) {
+  const std::int64_t begin_us = clock_.MonotonicUs();
   auto request = job->dialect.Parse(job->request, job->version().signature);
   if (!request) return Finish(*job, job->dialect.Refuse(StatusOf(request.error().code), request.error().Message()));
   job->parsed = std::move(*request);
   job->rows = job->parsed.inputs.empty() ? 0 : job->parsed.inputs.front().Rows();
+  job->logged = log_ && log_->Wants();
+  // The log has all inputs in one form, too. A large body stays, for the log tells no more than its size.
+  if (job->logged && !job->parsed.is_v2_json && job->request.body.size() <= kMaxLoggedInputBytes)
+    job->request.body = v2::InputsJson(job->parsed.inputs);
+  job->times.input = clock_.MonotonicUs() - begin_us;
   if (SetDeadline(*job)) return Submit(job, where);
   Finish(*job, job->dialect.Refuse(400, "the header \"timeout\" must be a whole number of milliseconds from 1"));
 }
@@ -133,7 +145,11 @@ bool InferService::SetDeadline(Job& job) const {
 void InferService::Submit(const JobPtr& job, Batcher::Where where) {
   BatchItem item{.inputs = std::move(job->parsed.inputs),
                  .deadline_us = job->deadline_us,
-                 .done = [this, job](Result<std::vector<Tensor>> outputs) { End(*job, outputs); }};
+                 .done = [this, job](Result<std::vector<Tensor>> outputs, std::int64_t computed_us) {
+                   job->times.infer = computed_us;
+                   job->times.queue = clock_.MonotonicUs() - job->admitted_us - job->times.input - computed_us;
+                   End(*job, outputs);
+                 }};
   const Status taken = batcher_.Submit(job->version().queue, item, where);
   if (taken) return;
   const int status = taken.error().code == ErrorCode::kOverloaded ? 429 : 503;
@@ -159,7 +175,15 @@ void InferService::Shed(const Job& job, int status, const std::string& message) 
 }
 
 void InferService::Finish(Job& job, HttpResponse response) {
-  job.version().metrics->Count(response.status, clock_.MonotonicUs() - job.admitted_us);
+  RequestTimes& times = job.times;
+  times.total = clock_.MonotonicUs() - job.admitted_us;
+  times.output = std::max<std::int64_t>(0, times.total - times.queue - times.input - times.infer);
+  VersionMetrics& metrics = *job.version().metrics;
+  metrics.Count(response.status, times.total);
+  if (response.status < 400)
+    metrics.statistics.CountSuccess(job.rows, times, clock_.WallUs());
+  else
+    metrics.statistics.CountFailure(times.total);
   Leave(job);
   job.respond(std::move(response));
 }
@@ -174,9 +198,9 @@ HttpResponse InferService::Failed(const Job& job, const Error& error) {
 HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {
   const ServedVersion& version = job.version();
   if (auto label = v2::DeriveLabel(version.signature, outputs)) outputs.push_back(std::move(*label));
-  const bool logged = log_ && log_->Wants();
   // The log has all outputs in one form, whatever the client wants.
-  const bool log_wants_other = logged && (&job.dialect != &V2Dialect() || !job.parsed.wanted_outputs.empty());
+  const bool log_wants_other =
+      job.logged && (&job.dialect != &V2Dialect() || !job.parsed.wanted_outputs.empty() || job.parsed.WantsAnyBinary());
   std::string all;
   if (log_wants_other) all = v2::InferJson(version.model, version.ref.version, job.id(), job.prediction_id, outputs);
   HttpResponse response = job.dialect.Answer(
@@ -184,7 +208,7 @@ HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {
                    .id = job.id(),
                    .prediction_id = job.prediction_id,
                    .outputs = v2::SelectOutputs(std::move(outputs), job.parsed.wanted_outputs)});
-  if (logged) Log(job, log_wants_other ? std::move(all) : response.body);
+  if (job.logged) Log(job, log_wants_other ? std::move(all) : response.body);
   return response;
 }
 

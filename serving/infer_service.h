@@ -28,6 +28,9 @@ struct ServiceLimits {
   BatchLimits batch;
 };
 
+// The HTTP status for a failure before the model runs.
+int StatusOf(ErrorCode code);
+
 // One request for an inference, as it came over HTTP.
 struct InferCall {
   std::string model;

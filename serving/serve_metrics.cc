@@ -103,6 +103,11 @@ std::shared_ptr<VersionMetrics> ServeMetrics::Of(const std::string& model, std::
   return metrics;
 }
 
+std::vector<ServeMetrics::Version> ServeMetrics::Versions() const {
+  std::lock_guard lock(mutex_);
+  return {versions_.begin(), versions_.end()};
+}
+
 std::string ServeMetrics::PrometheusText() const {
   std::string text = Single("ratchet_serve_connections", "gauge", "Connections open now.", connections);
   text += Single("ratchet_serve_shed_total", "counter", "Requests refused for want of room.",

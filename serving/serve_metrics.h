@@ -8,6 +8,9 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "serving/version_statistics.h"
 
 namespace ratchet::serving {
 
@@ -34,6 +37,8 @@ class VersionMetrics {
   };
   Values Read() const;
 
+  VersionStatistics statistics;
+
  private:
   std::atomic<std::uint64_t> requests_{0}, client_errors_{0}, server_errors_{0};
   std::atomic<std::int64_t> latency_sum_us_{0};
@@ -56,6 +61,9 @@ struct PredictionCounts {
 class ServeMetrics {
  public:
   std::shared_ptr<VersionMetrics> Of(const std::string& model, std::int64_t version);
+  // By model and version number.
+  using Version = std::pair<std::pair<std::string, std::int64_t>, std::shared_ptr<const VersionMetrics>>;
+  std::vector<Version> Versions() const;
   // Prometheus text format 0.0.4.
   std::string PrometheusText() const;
 

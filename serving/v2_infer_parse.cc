@@ -1,27 +1,18 @@
-// The reading half of v2_protocol.h: an infer request's body, checked against the model's signature.
-#include <simdjson.h>
-
+// The reading half of v2_protocol.h: an infer request's body, checked against the model's signature. Values are parsed on
+// demand, straight into the tensors' memory.
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <memory>
-#include <type_traits>
 
 #include "base/names.h"
+#include "serving/binary_tensors.h"
+#include "serving/json_body.h"
+#include "serving/request_members.h"
+#include "serving/tensor_fill.h"
 #include "serving/v2_protocol.h"
 
 namespace ratchet::serving::v2 {
 namespace {
 
-using simdjson::dom::array;
-using simdjson::dom::element;
-using simdjson::dom::object;
-
-std::unexpected<Error> Refuse(std::string cause) {
-  return std::unexpected(Error{.code = ErrorCode::kInvalid, .cause = std::move(cause)});
-}
-
-std::string About(const TensorSpec& spec) { return "input " + Quoted(spec.name); }
+namespace ondemand = simdjson::ondemand;
 
 std::string Names(const std::vector<TensorSpec>& specs) {
   std::string text;
@@ -29,324 +20,284 @@ std::string Names(const std::vector<TensorSpec>& specs) {
   return specs.size() > 20 ? text + ", …" : text;
 }
 
-// One JSON value as one element of a tensor; false when it is of another type or out of range.
-template <typename T>
-bool ReadValue(const element& value, T& out) {
-  if constexpr (std::is_same_v<T, bool>) {
-    std::int64_t number;
-    if (value.get_bool().get(out) == simdjson::SUCCESS) return true;
-    if (value.get_int64().get(number) != simdjson::SUCCESS || (number != 0 && number != 1)) return false;
-    out = number == 1;
-    return true;
-  } else if constexpr (std::is_floating_point_v<T>) {
-    double number;
-    if (value.is_null()) {
-      out = std::numeric_limits<T>::quiet_NaN();
-      return true;
-    }
-    if (value.get_double().get(number) != simdjson::SUCCESS) return false;
-    out = static_cast<T>(number);
-    return out - out == 0;  // a number beyond the type's range became infinite
-  } else {
-    std::int64_t number;
-    if (value.get_int64().get(number) != simdjson::SUCCESS) return false;
-    out = static_cast<T>(number);
-    return static_cast<std::int64_t>(out) == number;
-  }
-}
-
-bool ReadValue(const element& value, std::string& out) {
-  if (value.is_null()) {
-    out.clear();
-    return true;
-  }
-  std::string_view text;
-  if (value.get_string().get(text) != simdjson::SUCCESS) return false;
-  out = text;
-  return true;
-}
-
-std::string Expected(Datatype datatype) {
-  switch (datatype) {
-    case Datatype::kBool:
-      return "true or false";
-    case Datatype::kUint8:
-      return "integers from 0 to 255";
-    case Datatype::kInt8:
-      return "integers from -128 to 127";
-    case Datatype::kInt16:
-      return "integers from -32768 to 32767";
-    case Datatype::kInt32:
-      return "32-bit integers";
-    case Datatype::kInt64:
-      return "64-bit integers";
-    case Datatype::kFp16:
-    case Datatype::kFp32:
-    case Datatype::kFp64:
-      return "numbers within the range of " + std::string(registry::DatatypeName(datatype)) +
-             " (null for a missing one)";
-    case Datatype::kBytes:
-      return "texts (null for a missing one)";
-  }
-  return "";
-}
-
-// Fills `out` with the elements of nested or flat lists, and checks their counts against the shape.
-template <typename T>
-class Filler {
- public:
-  Filler(const TensorSpec& spec, const std::vector<std::int64_t>& shape, T* out)
-      : spec_(spec), shape_(shape), counts_(shape.size() + 1, 1), out_(out) {
-    for (size_t i = shape.size(); i-- > 0;) counts_[i] = counts_[i + 1] * shape[i];
-  }
-
-  // `values` stands for the dimensions from `dimension` on, either one by one or flattened.
-  Status Fill(const array& values, size_t dimension) {
-    auto first = values.begin();
-    const bool nested = first != values.end() && (*first).is_array();
-    const std::int64_t expected = nested ? shape_[dimension] : counts_[dimension];
-    std::int64_t count = 0;
-    for (element value : values) {
-      if (++count > expected) break;
-      RATCHET_TRY(nested ? Deeper(value, dimension) : One(value));
-    }
-    if (count != expected) {
-      return Refuse(About(spec_) + " has data that does not match its shape " + ShapeText(shape_) +
-                    ": expected a list of " + std::to_string(expected) + ", got " +
-                    (count > expected ? "more" : std::to_string(count)));
-    }
-    return {};
-  }
-
- private:
-  Status Deeper(const element& value, size_t dimension) {
-    array inner;
-    if (dimension + 1 >= shape_.size() || value.get_array().get(inner) != simdjson::SUCCESS) {
-      return Refuse(About(spec_) + " has data nested otherwise than its shape " + ShapeText(shape_));
-    }
-    return Fill(inner, dimension + 1);
-  }
-  bool Fits(const T& value) const {
-    if constexpr (std::is_same_v<T, float>) {
-      return spec_.datatype != Datatype::kFp16 || !(std::abs(value) > 65504.0f);
-    }
-    return true;
-  }
-  Status One(const element& value) {
-    if (ReadValue(value, *out_) && Fits(*out_)) {
-      ++out_;
-      return {};
-    }
-    return Refuse(About(spec_) + " has a value " + Quoted(simdjson::minify(value).substr(0, 40)) + ", expected " +
-                  Expected(spec_.datatype));
-  }
-
-  const TensorSpec& spec_;
-  const std::vector<std::int64_t>& shape_;
-  std::vector<std::int64_t> counts_;  // [i] = elements below one step of dimension i - 1
-  T* out_;
-};
-
-Status FillTensor(const TensorSpec& spec, const array& data, Tensor& tensor) {
-  const auto fill = [&]<typename T>(T* out) { return Filler<T>(spec, tensor.shape, out).Fill(data, 0); };
-  switch (spec.datatype) {
-    case Datatype::kBool:
-      return fill(tensor.As<bool>());
-    case Datatype::kUint8:
-      return fill(tensor.As<std::uint8_t>());
-    case Datatype::kInt8:
-      return fill(tensor.As<std::int8_t>());
-    case Datatype::kInt16:
-      return fill(tensor.As<std::int16_t>());
-    case Datatype::kInt32:
-      return fill(tensor.As<std::int32_t>());
-    case Datatype::kInt64:
-      return fill(tensor.As<std::int64_t>());
-    case Datatype::kFp16:
-    case Datatype::kFp32:
-      return fill(tensor.As<float>());
-    case Datatype::kFp64:
-      return fill(tensor.As<double>());
-    case Datatype::kBytes:
-      return fill(tensor.texts.data());
-  }
-  return {};
-}
-
-Result<std::vector<std::int64_t>> ReadShape(const object& input, const TensorSpec& spec) {
-  array list;
-  if (input["shape"].get_array().get(list) != simdjson::SUCCESS) {
-    return Refuse(About(spec) + " needs a \"shape\": a list of integers, expected " + ShapeText(spec.shape));
-  }
+// Empty where it is no list; ends with -1 where something else than a size stands in it.
+Result<std::optional<std::vector<std::int64_t>>> ReadShape(ondemand::value& value) {
+  ondemand::array list;
   std::vector<std::int64_t> shape;
-  for (element value : list) {
+  if (value.get_array().get(list) != simdjson::SUCCESS) {
+    RATCHET_TRY(CheckJson(value));
+    return std::nullopt;
+  }
+  RATCHET_TRY(VisitElements(list, [&](ondemand::value& entry) -> Status {
     std::int64_t size = 0;
-    if (value.get_int64().get(size) != simdjson::SUCCESS || shape.size() >= registry::kMaxDimensions) size = -1;
-    shape.push_back(size);
-    if (size < 0) break;
-  }
-  if (!ShapeFits(shape, spec) || ElementCount(shape) < 0) {
-    return Refuse(About(spec) + " has shape " + ShapeText(shape) + ", expected " + ShapeText(spec.shape) +
-                  " (-1 = any size from 1)");
-  }
+    if (!shape.empty() && shape.back() < 0) return CheckJson(entry);
+    const bool sound = entry.get_int64().get(size) == simdjson::SUCCESS && size >= 0 && shape.size() < registry::kMaxDimensions;
+    shape.push_back(sound ? size : -1);
+    return sound ? Status() : CheckJson(entry);
+  }));
   return shape;
 }
 
-Status CheckDatatype(const object& input, const TensorSpec& spec) {
-  const std::string expected(registry::DatatypeName(spec.datatype));
-  std::string_view datatype;
-  if (input["datatype"].get_string().get(datatype) != simdjson::SUCCESS) {
-    return Refuse(About(spec) + " needs a \"datatype\", expected " + expected);
+// One entry of "inputs", its members in any order.
+struct InputEntry {
+  std::string_view name, datatype;
+  std::optional<std::vector<std::int64_t>> shape;
+  std::optional<std::int64_t> binary_bytes;
+  std::string_view late_data;  // the text of "data" where it came before what says how to read it
+  bool has_data = false;
+  const TensorSpec* spec = nullptr;
+  Tensor tensor;
+};
+
+class InferReader {
+ public:
+  // `binary` is what follows the JSON.
+  InferReader(std::string_view json, std::string_view binary, const Signature& signature)
+      : json_bytes_(json.size()), binary_(binary), signature_(signature), found_(signature.inputs.size()) {}
+
+  Result<InferRequest> Read(ondemand::object& root) {
+    RATCHET_TRY(VisitMembers(root, [&](std::string_view key, ondemand::value& value) { return Member(key, value); }));
+    if (!has_inputs_) {
+      return Refuse("the request needs \"inputs\": a list of tensors, expected " + Names(signature_.inputs));
+    }
+    RATCHET_TRY(Complete());
+    if (!binary_.empty()) {
+      return Refuse(std::to_string(binary_.size()) + " bytes of binary data follow the request that belong to no input");
+    }
+    return std::move(request_);
   }
-  if (datatype != expected) {
-    return Refuse(About(spec) + " has datatype " + Quoted(datatype) + ", expected " + expected);
+
+ private:
+  Status Member(std::string_view key, ondemand::value& value) {
+    if (key == "inputs") return Inputs(value);
+    if (key == "id") return ReadId(value, request_);
+    if (key == "parameters") return ReadParameters(value, request_);
+    if (key == "outputs") return Outputs(value);
+    return CheckJson(value);
+  }
+  Status Inputs(ondemand::value& value);
+  Status Input(ondemand::value& value);
+  Status InputMember(std::string_view key, ondemand::value& value, InputEntry& entry);
+  Status InputParameters(ondemand::value& value, InputEntry& entry);
+  Status CheckEntry(InputEntry& entry) const;
+  Status Data(ondemand::value& value, InputEntry& entry) const;
+  Status Fill(ondemand::array& data, InputEntry& entry) const;
+  Status FillLate(InputEntry& entry) const;
+  Status FillBinary(InputEntry& entry);
+  Status Complete();
+  Status Outputs(ondemand::value& value);
+  Status Output(ondemand::value& value, const std::vector<TensorSpec>& known);
+
+  const size_t json_bytes_;
+  std::string_view binary_;
+  const Signature& signature_;
+  InferRequest request_;
+  bool has_inputs_ = false;
+  std::vector<std::optional<Tensor>> found_;
+};
+
+Status InferReader::Inputs(ondemand::value& value) {
+  ondemand::array list;
+  if (has_inputs_) return Refuse("\"inputs\" is given twice");
+  if (value.get_array().get(list) != simdjson::SUCCESS) {
+    return Refuse("the request needs \"inputs\": a list of tensors, expected " + Names(signature_.inputs));
+  }
+  has_inputs_ = true;
+  return VisitElements(list, [&](ondemand::value& entry) { return Input(entry); });
+}
+
+Status InferReader::Input(ondemand::value& value) {
+  ondemand::object object;
+  if (value.get_object().get(object) != simdjson::SUCCESS) {
+    return Refuse("every entry of \"inputs\" must be an object with a \"name\"");
+  }
+  InputEntry entry;
+  RATCHET_TRY(VisitMembers(object, [&](std::string_view key, ondemand::value& member) { return InputMember(key, member, entry); }));
+  RATCHET_TRY(CheckEntry(entry));
+  auto& place = found_[static_cast<size_t>(entry.spec - signature_.inputs.data())];
+  if (place) return Refuse(AboutInput(*entry.spec) + " is given twice");
+  if (entry.binary_bytes) {
+    RATCHET_TRY(FillBinary(entry));
+  } else if (!entry.has_data) {
+    return Refuse(AboutInput(*entry.spec) + " needs \"data\": a list of " + ExpectedValues(entry.spec->datatype));
+  } else if (!entry.late_data.empty()) {
+    RATCHET_TRY(FillLate(entry));
+  }
+  place = std::move(entry.tensor);
+  return {};
+}
+
+Status InferReader::InputMember(std::string_view key, ondemand::value& value, InputEntry& entry) {
+  if (key == "name") {
+    if (value.get_string().get(entry.name) == simdjson::SUCCESS) return {};
+    return Refuse("every entry of \"inputs\" must be an object with a \"name\"");
+  }
+  if (key == "datatype") {
+    if (value.get_string().get(entry.datatype) == simdjson::SUCCESS) return {};
+    return Refuse("input " + Quoted(entry.name) + " has a \"datatype\" that is no text");
+  }
+  if (key == "shape") {
+    RATCHET_ASSIGN(entry.shape, ReadShape(value));
+    return {};
+  }
+  if (key == "parameters") return InputParameters(value, entry);
+  if (key == "data") return Data(value, entry);
+  return CheckJson(value);
+}
+
+Status InferReader::InputParameters(ondemand::value& value, InputEntry& entry) {
+  if (IsNull(value)) return {};
+  ondemand::object parameters;
+  if (value.get_object().get(parameters) != simdjson::SUCCESS) {
+    return Refuse("input " + Quoted(entry.name) + " has \"parameters\" that are no object");
+  }
+  return VisitMembers(parameters, [&](std::string_view key, ondemand::value& parameter) -> Status {
+    if (key != "binary_data_size") return CheckJson(parameter);
+    std::int64_t bytes = 0;
+    if (parameter.get_int64().get(bytes) != simdjson::SUCCESS || bytes < 0) {
+      return Refuse("input " + Quoted(entry.name) + " has a \"binary_data_size\" that is no number of bytes");
+    }
+    entry.binary_bytes = bytes;
+    return {};
+  });
+}
+
+// What must be known of an input before its data can be read.
+Status InferReader::CheckEntry(InputEntry& entry) const {
+  if (entry.spec) return {};
+  if (entry.name.data() == nullptr) return Refuse("every entry of \"inputs\" must be an object with a \"name\"");
+  auto spec = std::ranges::find(signature_.inputs, entry.name, &TensorSpec::name);
+  if (spec == signature_.inputs.end()) {
+    return Refuse("input " + Quoted(entry.name) + " is unknown, expected " + Names(signature_.inputs));
+  }
+  const std::string expected(registry::DatatypeName(spec->datatype));
+  if (entry.datatype.data() == nullptr) return Refuse(AboutInput(*spec) + " needs a \"datatype\", expected " + expected);
+  if (entry.datatype != expected) {
+    return Refuse(AboutInput(*spec) + " has datatype " + Quoted(entry.datatype) + ", expected " + expected);
+  }
+  if (!entry.shape) {
+    return Refuse(AboutInput(*spec) + " needs a \"shape\": a list of integers, expected " + ShapeText(spec->shape));
+  }
+  if (!ShapeFits(*entry.shape, *spec) || ElementCount(*entry.shape) < 0) {
+    return Refuse(AboutInput(*spec) + " has shape " + ShapeText(*entry.shape) + ", expected " + ShapeText(spec->shape) +
+                  " (-1 = any size from 1)");
+  }
+  entry.spec = &*spec;
+  entry.tensor = {.name = spec->name, .datatype = spec->datatype, .shape = *entry.shape};
+  return {};
+}
+
+Status InferReader::Data(ondemand::value& value, InputEntry& entry) const {
+  ondemand::array data;
+  if (entry.has_data) return Refuse("input " + Quoted(entry.name) + " has \"data\" twice");
+  if (value.get_array().get(data) != simdjson::SUCCESS) return CheckJson(value);  // then there is none
+  entry.has_data = true;
+  const bool known = entry.name.data() != nullptr && entry.datatype.data() != nullptr && entry.shape;
+  if (!known) {
+    if (auto error = data.raw_json().get(entry.late_data)) return NotJson(error);
+    return {};
+  }
+  RATCHET_TRY(CheckEntry(entry));
+  return Fill(data, entry);
+}
+
+Status InferReader::Fill(ondemand::array& data, InputEntry& entry) const {
+  RATCHET_TRY(MakeRoom(*entry.spec, json_bytes_, entry.tensor));
+  return FillTensor(data, *entry.spec, entry.tensor);
+}
+
+Status InferReader::FillLate(InputEntry& entry) const {
+  return WithLateArray(entry.late_data, [&](ondemand::array& data) { return Fill(data, entry); });
+}
+
+Status InferReader::FillBinary(InputEntry& entry) {
+  if (entry.has_data) return Refuse(AboutInput(*entry.spec) + " has both \"data\" and a \"binary_data_size\"");
+  const auto bytes = static_cast<size_t>(*entry.binary_bytes);
+  if (bytes > binary_.size()) {
+    return Refuse(AboutInput(*entry.spec) + " has a \"binary_data_size\" of " + std::to_string(bytes) + ", but " +
+                  std::to_string(binary_.size()) + " bytes follow the JSON (" + kBinaryHeader + " says where it ends)");
+  }
+  request_.is_v2_json = false;
+  RATCHET_ASSIGN(entry.tensor, TensorFromBytes(*entry.spec, std::move(*entry.shape), binary_.substr(0, bytes)));
+  binary_.remove_prefix(bytes);
+  return {};
+}
+
+Status InferReader::Complete() {
+  for (size_t i = 0; i < found_.size(); ++i) {
+    const TensorSpec& spec = signature_.inputs[i];
+    if (!found_[i]) {
+      return Refuse(AboutInput(spec) + " is missing, expected " + std::string(registry::DatatypeName(spec.datatype)) + " " +
+                    ShapeText(spec.shape));
+    }
+    if (const std::int64_t rows = i ? request_.inputs[0].Rows() : found_[i]->Rows(); found_[i]->Rows() != rows) {
+      return Refuse(AboutInput(spec) + " has " + std::to_string(found_[i]->Rows()) + " rows, expected " +
+                    std::to_string(rows) + " as " + AboutInput(signature_.inputs[0]) + " has");
+    }
+    request_.inputs.push_back(std::move(*found_[i]));
   }
   return {};
 }
 
-// `body_bytes` bounds what is allocated: every element costs at least two bytes of JSON.
-Result<Tensor> ReadTensor(const object& input, const TensorSpec& spec, size_t body_bytes) {
-  RATCHET_TRY(CheckDatatype(input, spec));
-  Tensor tensor{.name = spec.name, .datatype = spec.datatype};
-  RATCHET_ASSIGN(tensor.shape, ReadShape(input, spec));
-  array data;
-  if (input["data"].get_array().get(data) != simdjson::SUCCESS) {
-    element parameter;
-    if (input.at_pointer("/parameters/binary_data_size").get(parameter) == simdjson::SUCCESS) {
-      return Refuse(About(spec) + " comes as binary data, which is not supported: send \"data\" as JSON");
-    }
-    return Refuse(About(spec) + " needs \"data\": a list of " + Expected(spec.datatype));
-  }
-  const size_t count = static_cast<size_t>(ElementCount(tensor.shape));
-  if (count > body_bytes / 2 + 1 || (spec.datatype == Datatype::kBytes && count > data.size())) {
-    return Refuse(About(spec) + " has fewer data than its shape " + ShapeText(tensor.shape) + " says");
-  }
-  if (spec.datatype == Datatype::kBytes)
-    tensor.texts.resize(count);
-  else
-    tensor.data.resize(count * ElementBytes(spec.datatype));
-  RATCHET_TRY(FillTensor(spec, data, tensor));
-  return tensor;
+Status InferReader::Outputs(ondemand::value& value) {
+  if (IsNull(value)) return {};
+  ondemand::array list;
+  if (value.get_array().get(list) != simdjson::SUCCESS) return Refuse("\"outputs\" must be a list");
+  const std::vector<TensorSpec> known = AnswerSpecs(signature_);
+  return VisitElements(list, [&](ondemand::value& entry) { return Output(entry, known); });
 }
 
-Result<std::vector<Tensor>> ReadInputs(const object& root, const Signature& signature, size_t body_bytes) {
-  array list;
-  if (root["inputs"].get_array().get(list) != simdjson::SUCCESS) {
-    return Refuse("the request needs \"inputs\": a list of tensors, expected " + Names(signature.inputs));
+Status InferReader::Output(ondemand::value& value, const std::vector<TensorSpec>& known) {
+  ondemand::object object;
+  std::string_view name;
+  std::optional<bool> binary;
+  const auto parameter = [&](std::string_view key, ondemand::value& member) -> Status {
+    bool wanted = false;
+    if (key != "binary_data") return CheckJson(member);
+    if (member.get_bool().get(wanted) != simdjson::SUCCESS) return Refuse("the parameter \"binary_data\" must be true or false");
+    binary = wanted;
+    return {};
+  };
+  const auto member = [&](std::string_view key, ondemand::value& inner) -> Status {
+    ondemand::object parameters;
+    if (key == "name" && inner.get_string().get(name) == simdjson::SUCCESS) return {};
+    if (key == "parameters" && inner.get_object().get(parameters) == simdjson::SUCCESS) return VisitMembers(parameters, parameter);
+    return CheckJson(inner);
+  };
+  if (value.get_object().get(object) == simdjson::SUCCESS) RATCHET_TRY(VisitMembers(object, member));
+  if (name.data() == nullptr) return Refuse("every entry of \"outputs\" must be an object with a \"name\"");
+  if (std::ranges::find(known, name, &TensorSpec::name) == known.end()) {
+    return Refuse("output " + Quoted(name) + " is unknown, expected " + Names(known));
   }
-  std::vector<std::optional<Tensor>> found(signature.inputs.size());
-  for (element entry : list) {
-    object input;
-    std::string_view name;
-    if (entry.get_object().get(input) != simdjson::SUCCESS ||
-        input["name"].get_string().get(name) != simdjson::SUCCESS) {
-      return Refuse("every entry of \"inputs\" must be an object with a \"name\"");
-    }
-    auto spec = std::find_if(signature.inputs.begin(), signature.inputs.end(),
-                             [&](const TensorSpec& known) { return known.name == name; });
-    if (spec == signature.inputs.end()) {
-      return Refuse("input " + Quoted(name) + " is unknown, expected " + Names(signature.inputs));
-    }
-    auto& place = found[static_cast<size_t>(spec - signature.inputs.begin())];
-    if (place) return Refuse(About(*spec) + " is given twice");
-    RATCHET_ASSIGN(place, ReadTensor(input, *spec, body_bytes));
+  if (std::ranges::find(request_.wanted_outputs, name) != request_.wanted_outputs.end()) {
+    return Refuse("output " + Quoted(name) + " is asked for twice");
   }
-  std::vector<Tensor> inputs;
-  for (size_t i = 0; i < found.size(); ++i) {
-    const TensorSpec& spec = signature.inputs[i];
-    if (!found[i]) {
-      return Refuse(About(spec) + " is missing, expected " + std::string(registry::DatatypeName(spec.datatype)) + " " +
-                    ShapeText(spec.shape));
-    }
-    if (const std::int64_t rows = i ? inputs[0].Rows() : found[i]->Rows(); found[i]->Rows() != rows) {
-      return Refuse(About(spec) + " has " + std::to_string(found[i]->Rows()) + " rows, expected " +
-                    std::to_string(rows) + " as " + About(signature.inputs[0]) + " has");
-    }
-    inputs.push_back(std::move(*found[i]));
-  }
-  return inputs;
-}
-
-Result<std::vector<std::string>> ReadWanted(const object& root, const Signature& signature) {
-  std::vector<std::string> wanted;
-  element outputs;
-  if (root["outputs"].get(outputs) != simdjson::SUCCESS || outputs.is_null()) return wanted;
-  array list;
-  if (outputs.get_array().get(list) != simdjson::SUCCESS) return Refuse("\"outputs\" must be a list");
-  const std::vector<TensorSpec> known = AnswerSpecs(signature);
-  for (element entry : list) {
-    std::string_view name;
-    if (entry["name"].get_string().get(name) != simdjson::SUCCESS) {
-      return Refuse("every entry of \"outputs\" must be an object with a \"name\"");
-    }
-    if (std::none_of(known.begin(), known.end(), [&](const TensorSpec& spec) { return spec.name == name; })) {
-      return Refuse("output " + Quoted(name) + " is unknown, expected " + Names(known));
-    }
-    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
-      return Refuse("output " + Quoted(name) + " is asked for twice");
-    }
-    wanted.emplace_back(name);
-  }
-  return wanted;
-}
-
-Result<std::string> ReadId(const object& root) {
-  element id;
-  if (root["id"].get(id) != simdjson::SUCCESS || id.is_null()) return std::string();
-  std::string_view text;
-  if (id.get_string().get(text) != simdjson::SUCCESS || text.size() > kMaxIdBytes) {
-    return Refuse("\"id\" must be a text of at most 256 bytes");
-  }
-  return std::string(text);
-}
-
-// A key that users know the case by, to send its outcome under later: a text or a whole number.
-Result<std::string> ReadKey(const object& root) {
-  element key;
-  if (root.at_pointer("/parameters/key").get(key) != simdjson::SUCCESS || key.is_null()) return std::string();
-  std::int64_t number = 0;
-  if (key.get_int64().get(number) == simdjson::SUCCESS) return std::to_string(number);
-  std::string_view text;
-  if (key.get_string().get(text) != simdjson::SUCCESS || text.empty() || text.size() > kMaxIdBytes) {
-    return Refuse("the parameter \"key\" must be a text of 1 to 256 bytes or a whole number");
-  }
-  return std::string(text);
-}
-
-// How long the client waits for its answer, µs, as Triton has it: a whole number.
-Result<std::int64_t> ReadTimeout(const object& root) {
-  element timeout;
-  if (root.at_pointer("/parameters/timeout").get(timeout) != simdjson::SUCCESS || timeout.is_null()) return 0;
-  std::int64_t us = 0;
-  if (timeout.get_int64().get(us) == simdjson::SUCCESS && us >= 0) return us;
-  return Refuse("the parameter \"timeout\" must be a whole number of microseconds from 0");
-}
-
-// A parser keeps its buffers for the next request of its thread, unless the body was large.
-simdjson::dom::parser& ThreadParser() {
-  thread_local simdjson::dom::parser parser;
-  return parser;
+  request_.wanted_outputs.emplace_back(name);
+  if (binary) request_.binary_outputs.emplace(name, *binary);
+  return {};
 }
 
 }  // namespace
 
-Result<InferRequest> ParseInfer(std::string_view body, const Signature& signature) {
-  constexpr size_t kLargeBody = 1u << 20;
-  std::unique_ptr<simdjson::dom::parser> own;
-  if (body.size() > kLargeBody) own = std::make_unique<simdjson::dom::parser>();
-  simdjson::dom::parser& parser = own ? *own : ThreadParser();
-  element document;
-  if (auto error = parser.parse(body.data(), body.size()).get(document); error != simdjson::SUCCESS) {
-    return Refuse(std::string("the body is not valid JSON: ") + simdjson::error_message(error));
-  }
-  object root;
-  if (document.get_object().get(root) != simdjson::SUCCESS) return Refuse("the body must be a JSON object");
-  InferRequest request;
-  RATCHET_ASSIGN(request.id, ReadId(root));
-  RATCHET_ASSIGN(request.key, ReadKey(root));
-  RATCHET_ASSIGN(request.timeout_us, ReadTimeout(root));
-  RATCHET_ASSIGN(request.inputs, ReadInputs(root, signature, body.size()));
-  RATCHET_ASSIGN(request.wanted_outputs, ReadWanted(root, signature));
+bool InferRequest::WantsBinary(const std::string& output) const {
+  auto found = binary_outputs.find(output);
+  return found == binary_outputs.end() ? binary_by_default : found->second;
+}
+
+Result<InferRequest> ParseInfer(const InferBody& body, const Signature& signature) {
+  const std::string_view json = body.bytes.substr(0, body.json_bytes);
+  JsonBody text(json, body.readable_bytes);
+  RATCHET_ASSIGN(ondemand::object root, text.Root());
+  InferReader reader(json, body.bytes.substr(json.size()), signature);
+  RATCHET_ASSIGN(InferRequest request, reader.Read(root));
+  RATCHET_TRY(text.End());
+  return request;
+}
+
+Result<InferRequest> ParseRawInfer(std::string_view body, const Signature& signature) {
+  InferRequest request{.binary_by_default = true, .is_v2_json = false};
+  RATCHET_ASSIGN(Tensor input, TensorFromRawBody(signature, body));
+  request.inputs.push_back(std::move(input));
   return request;
 }
 

@@ -4,6 +4,9 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "serving/binary_tensors.h"
+#include "serving/tensor_json.h"
+
 namespace ratchet::serving::v2 {
 namespace {
 
@@ -28,75 +31,72 @@ std::optional<std::int64_t> VersionNumber(std::string_view text) {
   return version;
 }
 
-std::optional<Target> ModelTarget(const std::vector<std::string_view>& segments) {
-  Target target{.question = Question::kModelMetadata, .model = std::string(segments[2])};
+// Of segments …/models/{m}[/versions/{v}][/{last}]: the target with `last`, empty where there is none.
+struct ModelPath {
+  Target target;
+  std::string_view last;
+};
+
+std::optional<ModelPath> ReadModelPath(const std::vector<std::string_view>& segments) {
+  ModelPath path{.target = {.model = std::string(segments[2])}};
   size_t next = 3;
   if (segments.size() > next && segments[next] == "versions") {
     if (segments.size() < next + 2) return std::nullopt;
-    target.version = VersionNumber(segments[next + 1]);
-    if (!target.version) return std::nullopt;
+    path.target.version = VersionNumber(segments[next + 1]);
+    if (!path.target.version) return std::nullopt;
     next += 2;
   }
-  if (segments.size() == next) return target;
   if (segments.size() > next + 1) return std::nullopt;
-  if (segments[next] == "ready")
-    target.question = Question::kModelReady;
-  else if (segments[next] == "infer")
-    target.question = Question::kInfer;
-  else
-    return std::nullopt;
-  return target;
+  if (segments.size() == next + 1) path.last = segments[next];
+  return path;
 }
 
-// Appends numbers in their shortest text that reads back to the same value.
-template <typename T>
-void AppendNumbers(const T* values, size_t count, std::string& text) {
-  char buffer[64];
-  for (size_t i = 0; i < count; ++i) {
-    if (i) text += ',';
-    if constexpr (std::is_floating_point_v<T>) {
-      if (!(values[i] - values[i] == 0)) {
-        text += "null";
-        continue;
-      }
-    }
-    auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, values[i]);
-    text.append(buffer, end);
-  }
+std::optional<Target> ModelTarget(const std::vector<std::string_view>& segments) {
+  static constexpr std::pair<std::string_view, Question> kLast[] = {{"", Question::kModelMetadata},
+                                                                    {"ready", Question::kModelReady},
+                                                                    {"infer", Question::kInfer},
+                                                                    {"stats", Question::kStatistics}};
+  if (segments.size() == 3 && segments[2] == "stats") return Target{.question = Question::kStatistics};
+  std::optional<ModelPath> path = ReadModelPath(segments);
+  const auto found = std::ranges::find(kLast, path ? path->last : "none", [](const auto& entry) { return entry.first; });
+  if (!path || found == std::end(kLast)) return std::nullopt;
+  path->target.question = found->second;
+  return path->target;
 }
 
-std::string JsonText(std::string_view text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+// /v1/models/{m}[/versions/{v}]:predict
+std::optional<Target> PredictTarget(std::string_view path) {
+  constexpr std::string_view kVerb = ":predict";
+  if (!path.ends_with(kVerb)) return std::nullopt;
+  path.remove_suffix(kVerb.size());
+  const std::vector<std::string_view> segments = Segments(path);
+  if (segments.size() < 3 || segments[1] != "models" || segments[2].empty()) return std::nullopt;
+  std::optional<ModelPath> model = ReadModelPath(segments);
+  if (!model || !model->last.empty()) return std::nullopt;
+  model->target.question = Question::kInfer;
+  model->target.dialect = Dialect::kPredict;
+  return model->target;
 }
 
-void AppendData(const Tensor& tensor, std::string& text) {
-  const size_t count = tensor.datatype == Datatype::kBytes ? 0 : tensor.data.size() / ElementBytes(tensor.datatype);
-  switch (tensor.datatype) {
-    case Datatype::kBool:
-      for (size_t i = 0; i < count; ++i) {
-        text += i ? "," : "";
-        text += tensor.As<bool>()[i] ? "true" : "false";
-      }
-      return;
-    case Datatype::kUint8:
-      return AppendNumbers(tensor.As<std::uint8_t>(), count, text);
-    case Datatype::kInt8:
-      return AppendNumbers(tensor.As<std::int8_t>(), count, text);
-    case Datatype::kInt16:
-      return AppendNumbers(tensor.As<std::int16_t>(), count, text);
-    case Datatype::kInt32:
-      return AppendNumbers(tensor.As<std::int32_t>(), count, text);
-    case Datatype::kInt64:
-      return AppendNumbers(tensor.As<std::int64_t>(), count, text);
-    case Datatype::kFp16:
-    case Datatype::kFp32:
-      return AppendNumbers(tensor.As<float>(), count, text);
-    case Datatype::kFp64:
-      return AppendNumbers(tensor.As<double>(), count, text);
-    case Datatype::kBytes:
-      for (size_t i = 0; i < tensor.texts.size(); ++i) text += (i ? "," : "") + JsonText(tensor.texts[i]);
-      return;
-  }
+std::string AnswerHead(const std::string& model, std::int64_t version, const std::string& id, const std::string& prediction_id) {
+  std::string text = "{\"model_name\":" + JsonText(model) + ",\"model_version\":\"" + std::to_string(version) +
+                     "\",\"id\":" + JsonText(id);
+  if (prediction_id != id) text += ",\"parameters\":{\"prediction_id\":" + JsonText(prediction_id) + "}";
+  return text + ",\"outputs\":[";
+}
+
+void AppendTensorHead(const Tensor& tensor, size_t index, std::string& text) {
+  text += (index ? ",{\"name\":" : "{\"name\":") + JsonText(tensor.name);
+  text += ",\"datatype\":\"" + std::string(registry::DatatypeName(tensor.datatype)) + "\"";
+  text += ",\"shape\":" + ShapeText(tensor.shape);
+}
+
+void AppendTensor(const Tensor& tensor, size_t index, std::string& text) {
+  const bool texts = tensor.datatype == Datatype::kBytes;
+  AppendTensorHead(tensor, index, text);
+  text += ",\"data\":[";
+  AppendElements(tensor, 0, texts ? tensor.texts.size() : tensor.data.size() / ElementBytes(tensor.datatype), text);
+  text += "]}";
 }
 
 nlohmann::json SpecsJson(const std::vector<TensorSpec>& specs) {
@@ -129,11 +129,19 @@ std::vector<size_t> LargestOfEachRow(const Tensor& tensor) {
 std::optional<Target> ParseTarget(std::string_view path) {
   if (path.empty() || path[0] != '/') return std::nullopt;
   const std::vector<std::string_view> segments = Segments(path);
-  if (segments.empty() || segments[0] != "v2") return std::nullopt;
+  if (segments.empty()) return std::nullopt;
+  if (segments[0] == "v1") return PredictTarget(path);
+  if (segments.size() == 1 && segments[0] == "invocations") {
+    return Target{.question = Question::kInfer, .dialect = Dialect::kInvocations};
+  }
+  if (segments[0] != "v2") return std::nullopt;
   if (segments.size() == 1) return Target{.question = Question::kServerMetadata};
   if (segments[1] == "health" && segments.size() == 3) {
     if (segments[2] == "live") return Target{.question = Question::kServerLive};
     if (segments[2] == "ready") return Target{.question = Question::kServerReady};
+  }
+  if (segments[1] == "repository" && segments.size() == 3 && segments[2] == "index") {
+    return Target{.question = Question::kRepositoryIndex};
   }
   if (segments[1] == "models" && segments.size() >= 3) return ModelTarget(segments);
   return std::nullopt;
@@ -179,24 +187,45 @@ std::vector<Tensor> SelectOutputs(std::vector<Tensor> outputs, const std::vector
 
 std::string InferJson(const std::string& model, std::int64_t version, const std::string& id,
                       const std::string& prediction_id, const std::vector<Tensor>& outputs) {
-  std::string text = "{\"model_name\":" + JsonText(model) + ",\"model_version\":\"" + std::to_string(version) +
-                     "\",\"id\":" + JsonText(id);
-  if (prediction_id != id) text += ",\"parameters\":{\"prediction_id\":" + JsonText(prediction_id) + "}";
-  text += ",\"outputs\":[";
+  std::string text = AnswerHead(model, version, id, prediction_id);
+  for (size_t i = 0; i < outputs.size(); ++i) AppendTensor(outputs[i], i, text);
+  return text + "]}";
+}
+
+MixedBody InferMixed(const std::string& model, std::int64_t version, const std::string& id, const std::string& prediction_id,
+                     const std::vector<Tensor>& outputs, const InferRequest& request) {
+  MixedBody body{.bytes = AnswerHead(model, version, id, prediction_id)};
+  size_t binary_bytes = 0;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const Tensor& tensor = outputs[i];
-    text += (i ? ",{\"name\":" : "{\"name\":") + JsonText(tensor.name);
-    text += ",\"datatype\":\"" + std::string(registry::DatatypeName(tensor.datatype)) + "\"";
-    text += ",\"shape\":" + ShapeText(tensor.shape) + ",\"data\":[";
-    AppendData(tensor, text);
-    text += "]}";
+    if (!request.WantsBinary(outputs[i].name)) {
+      AppendTensor(outputs[i], i, body.bytes);
+      continue;
+    }
+    const size_t bytes = BinaryBytes(outputs[i]);
+    AppendTensorHead(outputs[i], i, body.bytes);
+    body.bytes += ",\"parameters\":{\"binary_data_size\":" + std::to_string(bytes) + "}}";
+    binary_bytes += bytes;
+    body.has_binary = true;
   }
+  body.bytes += "]}";
+  body.json_bytes = body.bytes.size();
+  body.bytes.reserve(body.json_bytes + binary_bytes);
+  for (const Tensor& output : outputs) {
+    if (request.WantsBinary(output.name)) AppendBinary(output, body.bytes);
+  }
+  return body;
+}
+
+std::string InputsJson(const std::vector<Tensor>& inputs) {
+  std::string text = "{\"inputs\":[";
+  for (size_t i = 0; i < inputs.size(); ++i) AppendTensor(inputs[i], i, text);
   return text + "]}";
 }
 
 std::string ServerMetadataJson(const std::string& program_version) {
-  return nlohmann::json{
-      {"name", "ratchet-serve"}, {"version", program_version}, {"extensions", nlohmann::json::array()}}
+  return nlohmann::json{{"name", "ratchet-serve"},
+                        {"version", program_version},
+                        {"extensions", {"binary_tensor_data", "model_repository_index", "statistics"}}}
       .dump();
 }
 

@@ -1,12 +1,18 @@
 #include "serving/v2_service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/names.h"
+#include "serving/http_coding.h"
+#include "serving/invoked_model.h"
 #include "serving/traffic.h"
+#include "serving/triton_views.h"
 
 namespace ratchet::serving {
 namespace {
+
+constexpr size_t kMaxIndexBytes = 4096;  // of the question for the repository's index, answered on an I/O thread
 
 HttpResponse Refusal(int status, const std::string& message) {
   return {.status = status, .body = v2::ErrorJson(message)};
@@ -24,6 +30,11 @@ HttpResponse NotAllowed(const std::string& allow) {
   return response;
 }
 
+bool IsContinue(std::string_view expected) {
+  constexpr std::string_view kContinue = "100-continue";
+  return std::ranges::equal(expected, kContinue, [](char given, char known) { return given == known || given + 32 == known; });
+}
+
 }  // namespace
 
 V2Service::V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock, ServiceLimits limits,
@@ -31,23 +42,53 @@ V2Service::V2Service(ModelHost& host, ServeMetrics& metrics, const Clock& clock,
     : host_(host), metrics_(metrics), infer_(host, metrics, clock, limits, seed, log) {}
 
 void V2Service::Handle(HttpRequest request, std::function<void(HttpResponse)> respond) {
-  const std::optional<v2::Target> target = v2::ParseTarget(request.path);
-  if (target && target->question == v2::Question::kInfer) {
-    if (request.method != "POST") return respond(NotAllowed("POST"));
-    return infer_.Start({.model = target->model,
-                         .version = target->version,
-                         .request = std::move(request),
-                         .respond = std::move(respond)},
-                        V2Dialect());
+  respond = Compressing(request, std::move(respond));
+  if (std::optional<HttpResponse> refusal = RefuseCoding(request)) return respond(std::move(*refusal));
+  if (const std::string* expected = request.Header("expect"); expected && !IsContinue(*expected)) {
+    return respond(Refusal(417, "the expectation " + Quoted(*expected) + " is not known, expected 100-continue"));
   }
-  const bool health = request.path == "/healthz", metrics = request.path == "/metrics";
-  if (!target && !health && !metrics) {
+  const std::optional<v2::Target> target = v2::ParseTarget(request.path);
+  if (target && target->question == v2::Question::kInfer) return Infer(*target, std::move(request), std::move(respond));
+  if (target && target->question == v2::Question::kRepositoryIndex) return respond(AnswerIndex(request));
+  const bool health = request.path == "/healthz", ping = request.path == "/ping", metrics = request.path == "/metrics";
+  if (!target && !health && !ping && !metrics) {
     return respond(Refusal(404, "no such path; the Open Inference Protocol begins at /v2"));
   }
   if (request.method != "GET") return respond(NotAllowed("GET"));
   if (health) return respond({.body = R"({"status":"ok"})"});
-  if (metrics) return respond({.body = metrics_.PrometheusText(), .content_type = "text/plain; version=0.0.4"});
+  if (ping) return respond(AnswerReady());
+  if (metrics) return respond(AnswerMetrics(request));
   respond(AnswerNow(*target));
+}
+
+void V2Service::Infer(const v2::Target& target, HttpRequest request, std::function<void(HttpResponse)> respond) {
+  const InferDialect& dialect = DialectOf(target.dialect);
+  if (request.method != "POST") return respond(NotAllowed("POST"));
+  InvokedModel invoked{.model = target.model, .version = target.version};
+  if (target.dialect == v2::Dialect::kInvocations) {
+    auto named = ModelOfInvocation(request, *host_.Snapshot());
+    if (!named) return respond(dialect.Refuse(StatusOf(named.error().code), named.error().cause));
+    invoked = std::move(*named);
+  }
+  infer_.Start({.model = std::move(invoked.model),
+                .version = invoked.version,
+                .request = std::move(request),
+                .respond = std::move(respond)},
+               dialect);
+}
+
+HttpResponse V2Service::AnswerIndex(const HttpRequest& request) const {
+  if (request.method != "POST") return NotAllowed("POST");
+  if (request.body.size() > kMaxIndexBytes) return Refusal(413, "the body is larger than " + std::to_string(kMaxIndexBytes) + " bytes");
+  auto index = triton::RepositoryIndexJson(host_.State(), request.body);
+  if (!index) return Refusal(StatusOf(index.error().code), index.error().Message());
+  return {.body = std::move(*index)};
+}
+
+HttpResponse V2Service::AnswerMetrics(const HttpRequest& request) const {
+  std::string text = metrics_.PrometheusText();
+  if (request.query == "names=triton") text += triton::MetricsText(metrics_);
+  return {.body = std::move(text), .content_type = "text/plain; version=0.0.4"};
 }
 
 HttpResponse V2Service::AnswerNow(const v2::Target& target) const {
@@ -61,10 +102,19 @@ HttpResponse V2Service::AnswerNow(const v2::Target& target) const {
     case v2::Question::kModelMetadata:
     case v2::Question::kModelReady:
       return AnswerModel(target);
+    case v2::Question::kStatistics:
+      return AnswerStatistics(target);
     case v2::Question::kInfer:
+    case v2::Question::kRepositoryIndex:
       break;
   }
   return NotAllowed("POST");
+}
+
+HttpResponse V2Service::AnswerStatistics(const v2::Target& target) const {
+  auto statistics = triton::StatisticsJson(*host_.Snapshot(), target);
+  if (!statistics) return Refusal(StatusOf(statistics.error().code), statistics.error().cause);
+  return {.body = std::move(*statistics)};
 }
 
 HttpResponse V2Service::AnswerReady() const {

@@ -9,8 +9,9 @@
 
 namespace ratchet::serving {
 
-// Answers the Open Inference Protocol V2, /healthz and /metrics. Infer requests go their own way (InferService); all
-// else is answered at once.
+// Answers the Open Inference Protocol V2 with Triton's statistics and repository index, the routes by rows, /ping, /healthz
+// and /metrics (with ?names=triton under Triton's names, too). Infer requests go their own way (InferService); all else is
+// answered at once.
 class V2Service final : public HttpHandler {
  public:
   // `seed` is of the predictions' ids. `log` may be null: then nothing is logged. All that is referred to outlives the
@@ -27,6 +28,10 @@ class V2Service final : public HttpHandler {
   HttpResponse AnswerNow(const v2::Target& target) const;
   HttpResponse AnswerReady() const;
   HttpResponse AnswerModel(const v2::Target& target) const;
+  HttpResponse AnswerStatistics(const v2::Target& target) const;
+  HttpResponse AnswerIndex(const HttpRequest& request) const;
+  HttpResponse AnswerMetrics(const HttpRequest& request) const;
+  void Infer(const v2::Target& target, HttpRequest request, std::function<void(HttpResponse)> respond);
 
   ModelHost& host_;
   ServeMetrics& metrics_;

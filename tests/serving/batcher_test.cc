@@ -76,7 +76,7 @@ class BatcherTest : public ::testing::Test {
   Status Submit(Batcher& batcher, const BatchQueuePtr& queue, Tensor input, std::int64_t deadline_us = kNoDeadline,
                 Batcher::Where where = Batcher::Where::kComputingThread) {
     const size_t place = submitted_++;
-    BatchItem item{.inputs = {std::move(input)}, .deadline_us = deadline_us, .done = [this, place](auto outputs) {
+    BatchItem item{.inputs = {std::move(input)}, .deadline_us = deadline_us, .done = [this, place](auto outputs, std::int64_t) {
                      std::lock_guard lock(mutex_);
                      answers_.emplace(place, std::move(outputs));
                      ++answered_;
@@ -248,7 +248,7 @@ TEST_F(BatcherTest, AnswersEveryRequestOfManyThreads) {
     clients.emplace_back([&, client] {
       for (int i = 0; i < 200; ++i) {
         const auto value = static_cast<float>(client * 1000 + i);
-        BatchItem item{.inputs = {Floats({1, 1}, {value})}, .deadline_us = kNoDeadline, .done = [&, value](auto outputs) {
+        BatchItem item{.inputs = {Floats({1, 1}, {value})}, .deadline_us = kNoDeadline, .done = [&, value](auto outputs, std::int64_t) {
                          if (outputs && Values((*outputs)[0]) == std::vector<float>{2 * value}) ++right;
                          ++done;
                        }};

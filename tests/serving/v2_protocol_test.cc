@@ -21,6 +21,13 @@ TEST(V2Target, KnowsEveryPathOfTheProtocol) {
   EXPECT_EQ(ParseTarget("/v2/models/m")->question, Question::kModelMetadata);
   EXPECT_EQ(ParseTarget("/v2/models/m/ready")->question, Question::kModelReady);
   EXPECT_EQ(ParseTarget("/v2/models/m/infer")->question, Question::kInfer);
+  EXPECT_EQ(ParseTarget("/v2/models/stats")->question, Question::kStatistics);
+  EXPECT_EQ(ParseTarget("/v2/models/m/versions/3/stats")->version, 3);
+  EXPECT_EQ(ParseTarget("/v2/repository/index")->question, Question::kRepositoryIndex);
+  EXPECT_EQ(ParseTarget("/v1/models/m:predict")->model, "m");
+  EXPECT_EQ(ParseTarget("/v1/models/m/versions/3:predict")->version, 3);
+  EXPECT_EQ(ParseTarget("/v1/models/m:predict")->dialect, Dialect::kPredict);
+  EXPECT_EQ(ParseTarget("/invocations")->dialect, Dialect::kInvocations);
   EXPECT_EQ(ParseTarget("/v2/models/m/versions/3/infer")->version, 3);
   EXPECT_EQ(ParseTarget("/v2/models/m/versions/3/ready")->model, "m");
   EXPECT_FALSE(ParseTarget("/v2/models/m/infer")->version);
@@ -29,7 +36,8 @@ TEST(V2Target, KnowsEveryPathOfTheProtocol) {
 TEST(V2Target, IsEmptyForAllElse) {
   for (const char* path : {"", "v2", "/", "/v1", "/v2/health", "/v2/health/x", "/v2/models", "/v2/models/m/versions",
                            "/v2/models/m/versions/x", "/v2/models/m/versions/0", "/v2/models/m/versions/-1/infer",
-                           "/v2/models/m/versions/99999999999999999999", "/v2/models/m/infer/x", "/v2/models/m/x"}) {
+                           "/v2/models/m/versions/99999999999999999999", "/v2/models/m/infer/x", "/v2/models/m/x",
+                           "/v1/models/m", "/v1/models/:predict", "/v1/models/m/x:predict", "/v1:predict", "/invocations/x"}) {
     EXPECT_FALSE(ParseTarget(path)) << path;
   }
 }
@@ -104,7 +112,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadValue{"FP32", "[1]", "expected a list of 2, got 1"},
                       BadValue{"FP32", "[1,2,3]", "expected a list of 2, got more"},
                       BadValue{"FP32", "[[1],[2]]", "nested otherwise"}, BadValue{"FP32", "[]", "got 0"},
-                      BadValue{"FP32", "5", "needs \"data\""}, BadValue{"BYTES", "[]", "fewer data"}));
+                      BadValue{"FP32", "5", "needs \"data\""}, BadValue{"BYTES", "[]", "got 0"}));
 
 std::string Body(const std::string& shape, const std::string& data, const std::string& rest = "") {
   return R"({"inputs":[{"name":"x","datatype":"FP32","shape":)" + shape + R"(,"data":)" + data + "}]" + rest + "}";
@@ -160,8 +168,25 @@ INSTANTIATE_TEST_SUITE_P(
         BadBody{Body("[1,3]", "[1,2,3]", R"(,"outputs":[{"name":"label"},{"name":"label"}])"), "twice"},
         BadBody{Body("[1,3]", "[1,2,3]", R"(,"outputs":7)"), "must be a list"},
         BadBody{R"({"inputs":[{"name":"x","datatype":"FP32","shape":[1,3],"parameters":{"binary_data_size":12}}]})",
-                "binary data"},
-        BadBody{std::string(100000, '['), "not valid JSON"}));
+                "0 bytes follow"},
+        BadBody{Body("[1,3]", "[1,2,3]", R"(,"parameters":{"binary_data_output":1})"), "true or false"},
+        BadBody{Body("[1,3]", "[1,2,3]", R"(,"parameters":{"timeout":-1})"), "microseconds"},
+        BadBody{Body("[1,3]", "[1,2,3]", R"(,"inputs":[])"), "given twice"},
+        BadBody{Body("[1,3]", "[1,2,3]", R"(,"other":{"a":[1,tru]})"), "not valid JSON"},
+        BadBody{Body("[1,3]", "[1,2,3]", R"(,"other":)" + std::string(50, '[') + std::string(50, ']')), "too deeply"},
+        BadBody{Body("[1,3]", "[1,2,3]") + " {}", "something follows"}, BadBody{Body("[1,3]", "[1,2,3") , "not valid JSON"},
+        BadBody{std::string(100000, '['), "must be a JSON object"}));
+
+TEST(V2Infer, ReadsMembersInAnyOrderAlike) {
+  const char* const orders[] = {R"({"inputs":[{"data":[[1,2,3]],"shape":[1,3],"datatype":"FP32","name":"x"}],"id":"q"})",
+                                R"({"id":"q","inputs":[{"name":"x","data":[1,2,3],"shape":[1,3],"more":{"a":[]},"datatype":"FP32"}]})"};
+  for (const char* body : orders) {
+    const auto request = ParseInfer(body, SmallSignature());
+    ASSERT_TRUE(request) << request.error().Message();
+    EXPECT_EQ(request->id, "q");
+    EXPECT_EQ(request->inputs[0].As<float>()[2], 3.0f);
+  }
+}
 
 TEST(V2Infer, RefusesInputsOfDifferentRows) {
   Signature signature = SmallSignature();

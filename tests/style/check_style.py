@@ -37,7 +37,7 @@ THIRD_PARTY = {
     "pipeline": ["absl/time/", "yaml-cpp/", "boost/process", "spdlog/"],
     "plugins": ["torch/", "ATen/", "c10/", "caffe2/", "png.h", "sqlite3.h", "spdlog/"],
     "worker": ["torch/", "ATen/", "c10/", "caffe2/", "CLI/", "httplib.h", "spdlog/"],
-    "serving": ["torch/", "ATen/", "c10/", "caffe2/", "boost/", "simdjson", "CLI/", "httplib.h", "spdlog/"],
+    "serving": ["torch/", "ATen/", "c10/", "caffe2/", "boost/", "simdjson", "zlib.h", "zstd", "CLI/", "httplib.h", "spdlog/"],
     "daemon": ["boost/asio", "boost/system", "httplib.h", "prometheus/", "archive", "CLI/", "yaml-cpp/", "spdlog/"],
     "cli": ["httplib.h", "CLI/", "yaml-cpp/", "png.h", "spdlog/"],
 }
