@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -65,6 +66,13 @@ struct LoadState {
   std::string cause;  // kFailed
 };
 
+// What one process of a replica counted in one step of a release: docs/formats.md, "Routes to replicas".
+struct ArmReport {
+  std::int64_t release = 0, step = 0;
+  std::string replica, instance;
+  nlohmann::json counts;
+};
+
 class ServingView {
  public:
   virtual ~ServingView() = default;
@@ -72,6 +80,11 @@ class ServingView {
   virtual LoadState Loaded(const std::string& model, std::int64_t version) = 0;
   // Whether every replica that is there answers by the route of this epoch or a later one; true when none is there.
   virtual bool Confirmed(const std::string& model, std::int64_t epoch) = 0;
+  // What the replicas have counted of the model's release under way, as each told it last.
+  virtual std::vector<ArmReport> Counts(const std::string& model) {
+    (void)model;
+    return {};
+  }
 };
 
 }  // namespace ratchet::pipeline
