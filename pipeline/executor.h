@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -72,6 +73,13 @@ struct QuarantinedVersion {
   std::string why;
 };
 
+// What one process of a replica counted in one step of a release: docs/formats.md, "Routes to replicas".
+struct ArmReport {
+  std::int64_t release = 0, step = 0;
+  std::string replica, instance;
+  nlohmann::json counts;
+};
+
 class ServingView {
  public:
   virtual ~ServingView() = default;
@@ -81,6 +89,11 @@ class ServingView {
   virtual bool Confirmed(const std::string& model, std::int64_t epoch) = 0;
   // What any replica that is there keeps in quarantine.
   virtual std::vector<QuarantinedVersion> Quarantined() { return {}; }
+  // What the replicas have counted of the model's release under way, as each told it last.
+  virtual std::vector<ArmReport> Counts(const std::string& model) {
+    (void)model;
+    return {};
+  }
 };
 
 }  // namespace ratchet::pipeline

@@ -46,33 +46,6 @@ bool Orchestrator::Postpone(const Run& run, const Error& error) {
   return false;
 }
 
-void Orchestrator::FollowReleases() {
-  auto loading = store_.Read([](Db& db) -> Result<std::vector<registry::Release>> { return registry::LoadingReleases(db); });
-  if (!loading) return spdlog::error("{}", loading.error().Message()), void();
-  for (const registry::Release& release : *loading) {
-    LoadState state = serving_.Loaded(release.model, release.to);
-    if (state.kind == LoadState::Kind::kNoReplica)
-      state.kind = options_.needs_replica ? LoadState::Kind::kLoading : LoadState::Kind::kReady;
-    if (state.kind == LoadState::Kind::kLoading && IsOver(release.created_at, options_.load_timeout_us, now_us_))
-      state = {LoadState::Kind::kFailed, "no replica had it ready in " +
-                                             std::to_string(options_.load_timeout_us / 1'000'000) + " s"};
-    Status done;
-    if (state.kind == LoadState::Kind::kLoading) {
-      WakeAt(now_us_ + kWaitingTickUs);
-    } else if (state.kind == LoadState::Kind::kFailed) {
-      done = store_.Write([&](Db& db) { return registry::FailRelease(db, now_us_, release.id, state.cause); });
-    } else {
-      done = store_.Write([&](Db& db) -> Status {
-        auto committed = registry::CommitRelease(db, now_us_, release.id);
-        if (!committed) return registry::FailRelease(db, now_us_, release.id, committed.error().Message());
-        registry::SetReleaseTook(db, release.id, static_cast<double>(now_us_ - release.created_at) / 1000);
-        return {};
-      });
-    }
-    if (!done) spdlog::error("{}", done.error().Message());
-  }
-}
-
 void Orchestrator::BeginQueued() {
   auto facts = store_.Read([&](Db& db) -> Result<QueueFacts> {
     QueueFacts found{.queued = registry::QueuedRuns(db, kMaxQueueLook), .running = {}, .last_begun = {}, .free_places = 0};

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "gate/release_watch.h"
 #include "pipeline/executor.h"
 #include "pipeline/live_metrics.h"
 #include "pipeline/run_plan.h"
@@ -58,8 +59,16 @@ class Orchestrator {
   using SpecPtr = std::shared_ptr<const Spec>;
   struct Context;  // a run with what its actions need, orchestrator_run.h
 
-  // orchestrator.cc
+  // orchestrator_release.cc: releases under way
   void FollowReleases();
+  void Follow(const registry::Release& release);
+  struct Looked;
+  Result<Looked> LookAt(const registry::Release& release, const ReleaseSpec& plan);
+  Status Perform(const registry::Release& release, const ReleaseSpec& plan, const Looked& looked);
+  Status KeepLook(const registry::Release& release, const Looked& looked);
+  std::optional<gate::WatchedScores> ScoresOf(const registry::Release& release, const ReleaseSpec& plan);
+
+  // orchestrator.cc
   void BeginQueued();
   void AdvanceRuns();
   void Advance(registry::RunWork work);
@@ -154,6 +163,7 @@ class Orchestrator {
   std::map<std::int64_t, std::shared_ptr<const RunData>> run_data_;              // of active runs
   std::map<std::string, std::pair<std::int64_t, SpecPtr>> triggered_specs_;      // name → revision, spec if it has triggers
   std::set<std::string> quarantine_told_;  // versions in quarantine at the last tick
+  std::map<std::int64_t, std::int64_t> looked_at_;                               // releases under way → when they were looked at
   std::set<std::string> stopping_;                                               // attempts that were asked to end
 };
 

@@ -94,10 +94,13 @@ bool Orchestrator::Perform(Context& at, const StartRelease&) {
     if (again) return {};
     RATCHET_ASSIGN(registry::Version version, registry::GetVersion(db, run.model, run.candidate.value_or(0)));
     RATCHET_TRY(registry::MoveStep(db, now_us_, run.id, "release", StepState::kRunning));
+    const ReleaseSpec& plan = at.spec->release;
+    const bool at_once = plan.strategy == "immediate" && plan.approval == "auto";
     auto release = registry::BeginRelease(
         db, now_us_, {.model = run.model, .to = version.version, .kind = registry::ReleaseKind::kPromote,
                       .actor = "gate", .reason = version.decision ? version.decision->value("reason", "") : "",
-                      .run = run.id, .expected = registry::LiveStateOf(db, run.model)});
+                      .run = run.id, .expected = registry::LiveStateOf(db, run.model), .strategy = plan.strategy,
+                      .plan = at_once ? std::nullopt : std::optional(ReleaseToJson(plan))});
     if (!release) return std::unexpected(release.error());
     return {};
   });
@@ -110,7 +113,8 @@ bool Orchestrator::Perform(Context& at, const FollowRelease&) {
   auto release = store_.Read(
       [&](Db& db) -> Result<std::optional<registry::Release>> { return registry::ReleaseOfRun(db, run.id); });
   if (!release) return Postpone(run, release.error());
-  WakeAt(now_us_ + kWaitingTickUs);
+  const bool long_way = *release && !(*release)->ended_at && (*release)->state != registry::ReleaseState::kLoading;
+  WakeAt(now_us_ + (long_way ? kWatchTickUs : kWaitingTickUs));
   if (!*release || !(*release)->ended_at) return false;
   if ((*release)->state == registry::ReleaseState::kAborted) return AfterAbort(at);
   if ((*release)->state == registry::ReleaseState::kDone) {
@@ -124,7 +128,8 @@ bool Orchestrator::Perform(Context& at, const FollowRelease&) {
   return FailRunStep(at, "release", Error{.code = ErrorCode::kConflict, .operation = "release",
                                            .subject = run.model + "@" + std::to_string((*release)->to),
                                            .cause = (*release)->error.value_or("it did not go through"),
-                                           .hint = "`ratchet run retry " + std::to_string(run.id) + "`", .field = {}});
+                                           .hint = (*release)->harm ? "`ratchet release list " + run.model + "` has the evidence"
+                                                                    : "`ratchet run retry " + std::to_string(run.id) + "`", .field = {}});
 }
 
 Result<bool> Orchestrator::WentLive(const Run& run) {

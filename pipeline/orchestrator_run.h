@@ -10,6 +10,7 @@ inline constexpr std::int64_t kIdleTickUs = 5'000'000;   // nothing under way
 inline constexpr std::int64_t kBusyTickUs = 500'000;     // steps running: their ends wake the loop earlier
 inline constexpr std::int64_t kPidAfterUs = 200'000;     // a step that is over sooner is not worth a commit for its pid
 inline constexpr std::int64_t kWaitingTickUs = 50'000;   // waiting for the executor or for replicas
+inline constexpr std::int64_t kWatchTickUs = 1'000'000;    // between looks at a release that shares traffic
 
 inline constexpr std::int64_t kMostJudgedAgain = 4;      // because the live version had changed; then the run fails
 

@@ -240,11 +240,6 @@ void ReadGate(Section gate, GateSpec& into) {
                                    {"last value", "seasonal naive", "most popular"}));
 }
 
-void ReadRelease(Section release, ReleaseSpec& into) {
-  Take(into.strategy, release.OneOf("strategy", {"immediate"}, {"shadow", "canary", "ab"}));
-  Take(into.approval, release.OneOf("approval", {"auto"}, {"manual"}));
-}
-
 }  // namespace
 
 Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
@@ -262,7 +257,9 @@ Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   ReadSteps(root, faults, spec);
   ReadTest(root.Child("test", {"metric", "slices", "min_rows", "group_by", "budgets"}), faults, spec.test);
   ReadGate(root.Child("gate", {"rule", "better_by", "margin", "confidence", "baseline", "fresh_rows"}), spec.gate);
-  ReadRelease(root.Child("release", {"strategy", "approval"}, {"steps", "watch"}), spec.release);
+  Section release = root.Child("release", kReleaseKeys);
+  ReadRelease(release, spec.release);
+  CheckWatchedMetric(release, spec);
   Section retrain = root.Child("retrain", {"new_rows", "schedule", "drift", "live_metric_below"});
   ReadRetrain(retrain, spec.retrain);
   CheckLiveMetric(retrain, spec);

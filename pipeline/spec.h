@@ -122,9 +122,23 @@ struct GateSpec {
   std::string baseline = "auto";
 };
 
+// What traffic may say of a candidate before it goes live (gate/release_watch.h).
+struct WatchSpec {
+  double error_rate = 0;                           // 0 ≤ r < 1; 0 = no more failures than the live version
+  std::optional<std::int64_t> p99_latency_us;
+  std::optional<double> metric_drop;               // of the metric by feedback, in its own unit, ≥ 0
+  std::int64_t for_s = 5 * 60;                     // time with traffic, in each step
+  std::int64_t min_requests = 100;                 // of the candidate, in each step
+  double confidence = 0.95;                        // that a rollback is right, over all looks of a release
+};
+
 struct ReleaseSpec {
-  std::string strategy = "immediate";
-  std::string approval = "auto";
+  std::string strategy = "immediate";              // immediate | shadow | canary | ab
+  std::vector<double> steps;                       // of canary: shares of traffic, growing, the last one 1
+  double share = 1;                                // of shadow: of the traffic that is copied, 0 < s ≤ 1
+  std::map<std::string, double> shares;            // of ab: "candidate", and "previous" if wanted; together below 1
+  WatchSpec watch;                                 // of all but immediate
+  std::string approval = "auto";                   // auto | manual: someone lets it go live
 };
 
 struct RetrainSpec {
@@ -161,7 +175,7 @@ struct InputName {
 InputName SplitInput(const std::string& input);
 
 // Parses and checks a spec. The error carries one FieldError (path, line, what is allowed, "did you mean …?") for every
-// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, watch, …) are refused
+// fault found. Keys of PRODUCT.md that this version does not act on yet (by_time, …) are refused
 // with a sentence that says so: nothing is silently ignored. What the spec refers to is checked as far as it is `known`.
 Result<Spec> ParseSpec(std::string_view text, const Known& known = {});
 
@@ -172,6 +186,8 @@ Result<Spec> ApplyOverrides(const Spec& spec, const nlohmann::json& overrides);
 nlohmann::json LeakageToJson(const LeakageSpec& leakage);
 nlohmann::json TestToJson(const TestSpec& test);
 nlohmann::json GateToJson(const GateSpec& gate);
+nlohmann::json ReleaseToJson(const ReleaseSpec& release);
+Result<ReleaseSpec> ReleaseFromJson(const nlohmann::json& json);
 // Typed values ↔ JSON, all defaults written out (units: bytes and seconds as integers). ToJson then FromJson is the identity.
 nlohmann::json SpecToJson(const Spec& spec);
 Result<Spec> SpecFromJson(const nlohmann::json& json);

@@ -12,14 +12,15 @@ constexpr std::int64_t kMostLatencyUs = 600'000'000;
 constexpr std::int64_t kMostBytes = 1LL << 50;
 constexpr std::string_view kByteRange = "a size from 1 byte to 1024TiB such as 50MiB or 500MB";
 
-// A bare number is refused: nobody could tell whether 20 means milliseconds or seconds.
-std::optional<std::int64_t> ReadLatency(Section& budgets, std::string_view key) {
-  const YamlNode* node = budgets.Find(key);
+}  // namespace
+
+std::optional<std::int64_t> ReadLatency(Section& section, std::string_view key) {
+  const YamlNode* node = section.Find(key);
   if (!node) return std::nullopt;
   const bool scalar = node->kind == YamlNode::Kind::kPlain || node->kind == YamlNode::Kind::kQuoted;
   const auto parsed = scalar ? ParseMicroseconds(node->text) : Result<std::int64_t>(0);
   if (parsed && *parsed >= 1 && *parsed <= kMostLatencyUs) return *parsed;
-  budgets.Fault(key, fmt::format("must be a time with its unit, from 1us to 10m such as 20ms, not {}{}", Describe(*node),
+  section.Fault(key, fmt::format("must be a time with its unit, from 1us to 10m such as 20ms, not {}{}", Describe(*node),
                                  parsed ? "" : ": " + parsed.error().cause));
   return std::nullopt;
 }
@@ -27,8 +28,6 @@ std::optional<std::int64_t> ReadLatency(Section& budgets, std::string_view key) 
 std::string LatencyText(std::int64_t us) {
   return us % 1000 == 0 ? fmt::format("{}ms", us / 1000) : fmt::format("{}us", us);
 }
-
-}  // namespace
 
 void ReadBudgets(Section budgets, BudgetSpec& into) {
   into.p50_latency_us = ReadLatency(budgets, "p50_latency");

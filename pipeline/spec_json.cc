@@ -139,7 +139,7 @@ nlohmann::json SpecToJson(const Spec& spec) {
       {"train", std::move(train)},
       {"test", TestToJson(spec.test)},
       {"gate", GateToJson(spec.gate)},
-      {"release", {{"strategy", spec.release.strategy}, {"approval", spec.release.approval}}},
+      {"release", ReleaseToJson(spec.release)},
       {"retrain", RetrainToJson(spec.retrain)},
       {"run", std::move(run)}};
 }

@@ -18,7 +18,16 @@ void ReadWork(Section& section, Faults& faults, WorkSpec& into);
 // The keys of test.budgets.
 inline const std::vector<std::string> kBudgetKeys{"p50_latency", "p99_latency", "bundle_size", "memory"};
 void ReadBudgets(Section budgets, BudgetSpec& into);
+// A time with its unit, in microseconds; a bare number is refused: nobody could tell whether 20 means milliseconds or seconds.
+std::optional<std::int64_t> ReadLatency(Section& section, std::string_view key);
+std::string LatencyText(std::int64_t us);
 nlohmann::json BudgetsToJson(const BudgetSpec& budgets);
+
+// The keys of release.
+inline const std::vector<std::string> kReleaseKeys{"strategy", "steps", "share", "shares", "watch", "approval"};
+void ReadRelease(Section& release, ReleaseSpec& into);
+// What feedback can bound depends on the metric, as far as the spec names one.
+void CheckWatchedMetric(Section& release, const Spec& spec);
 
 // The faults that CheckRecipe tells (pipeline/spec_recipe.h), with the lines of `tree` where it is not null.
 void AddRecipeFaults(const Spec& spec, const nlohmann::json& recipes, const YamlNode* tree, Faults& faults);

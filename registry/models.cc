@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "registry/events.h"
+#include "registry/release_steps.h"
 
 namespace ratchet::registry {
 namespace {
@@ -162,6 +163,21 @@ Status RecordDecision(Db& db, std::int64_t now_us, const std::string& model, std
   return {};
 }
 
+// The releases that share traffic now.
+static void AddSplits(Db& db, RouteTable& table) {
+  const std::vector<Release> shared = SharedReleases(db);
+  for (const Release& release : shared) {
+    auto route = std::ranges::find(table.routes, release.model, &Route::model);
+    const auto split = release.split ? SplitFromJson(*release.split) : std::nullopt;
+    if (route == table.routes.end() || !split) continue;
+    route->split = Route::Split{.release = release.id, .step = release.step, .mode = split->mode, .arms = {}};
+    for (const TrafficArm& arm : split->arms) {
+      SQLite::Statement& row = db.Prepare("SELECT bundle FROM versions WHERE model = ? AND version = ?", release.model, arm.version);
+      if (row.executeStep()) route->split->arms.push_back({arm.role, {arm.version, row.getColumn(0).getString()}, arm.share});
+    }
+  }
+}
+
 RouteTable Routes(Db& db) {
   SQLite::Statement& rows = db.Prepare(
       "SELECT m.name, m.epoch, m.live, l.bundle, m.previous, p.bundle, m.loading, c.bundle FROM models m"
@@ -179,6 +195,7 @@ RouteTable Routes(Db& db) {
                             .live = target(2), .previous = target(4), .loading = target(6)});
     table.revision += table.routes.back().epoch;
   }
+  AddSplits(db, table);
   return table;
 }
 

@@ -70,10 +70,12 @@ struct ReleaseInput {
   std::string actor, reason;
   std::optional<std::int64_t> run;
   std::optional<LiveState> expected;  // what is live; kConflict when another is, or has been in between. Unset = any
+  std::string strategy = "immediate";
+  std::optional<Json> plan = {};      // of what comes between loading and live; none: nothing does
 };
 // Starts a release: the replicas are told to load the version; it goes live with CommitRelease. kConflict: it is live
 // already, another release is under way, `expected` does not hold; and unless forced: the gate has not passed it, or has
-// judged it against another version than the live one.
+// judged it against another version than the live one, or a release of it has done proven harm.
 Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& input);
 // Makes the release's version live, in one transaction with route epoch, event and audit entry. kConflict when the live
 // version is not the release's `from` any more, or another release has been done since this one began.
@@ -90,6 +92,8 @@ Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& model, 
 Result<Release> GetRelease(Db& db, std::int64_t id);  // kNotFound
 Page<Release> ListReleases(Db& db, const std::string& model, int limit, const std::optional<std::string>& after);
 std::vector<Release> LoadingReleases(Db& db);
+// The model's release that has not ended.
+std::optional<Release> ReleaseUnderWay(Db& db, const std::string& model);
 // The newest release by force that brought this version live.
 std::optional<Release> ForcedRelease(Db& db, const std::string& model, std::int64_t version);
 // The newest release made by this run.
@@ -103,6 +107,18 @@ struct Route {
   std::string model;
   std::int64_t epoch = 0;
   std::optional<RouteTarget> live, previous, loading;
+  // Who shares the traffic while a release is on its way.
+  struct Arm {
+    std::string role;
+    RouteTarget target;
+    double share = 0;
+  };
+  struct Split {
+    std::int64_t release = 0, step = 0;
+    std::string mode;
+    std::vector<Arm> arms;
+  };
+  std::optional<Split> split = {};
 };
 struct RouteTable {
   std::int64_t revision = 0;  // grows with every change of any route

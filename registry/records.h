@@ -143,6 +143,16 @@ struct Release {
   std::optional<std::int64_t> ended_at;
   std::optional<double> took_ms;
   std::optional<std::string> error;
+  std::optional<Json> plan;              // pipeline/release_plan.h; none: live as soon as it is loaded
+  std::int64_t step = 0;                 // from 0
+  std::optional<std::int64_t> step_at;   // when it began
+  std::optional<Json> split;             // registry/release_steps.h
+  std::int64_t watched_us = 0;           // time with traffic in this step …
+  std::optional<std::int64_t> watched_at; // … and when that was last seen
+  std::optional<Json> evidence;          // docs/formats.md, "Release"
+  std::optional<std::string> approved_by;
+  std::optional<std::int64_t> approved_at;
+  bool harm = false;                     // it ended because harm was proven
 };
 
 struct Event {

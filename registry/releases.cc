@@ -5,13 +5,11 @@
 
 #include "registry/events.h"
 #include "registry/models.h"
+#include "registry/release_row.h"
+#include "registry/release_steps.h"
 
 namespace ratchet::registry {
 namespace {
-
-constexpr std::string_view kSelect =
-    "SELECT id, model, kind, from_version, to_version, epoch, state, strategy, actor, reason, run, created_at, ended_at,"
-    " took_ms, error FROM releases";
 
 std::string KindName(ReleaseKind kind) {
   switch (kind) {
@@ -22,40 +20,11 @@ std::string KindName(ReleaseKind kind) {
   return "promote";
 }
 
-Release ReadRelease(SQLite::Statement& row) {
-  return {.id = row.getColumn(0).getInt64(), .model = row.getColumn(1).getString(),
-          .kind = row.getColumn(2).getString(), .from = OptionalInt(row, 3), .to = row.getColumn(4).getInt64(),
-          .epoch = OptionalInt(row, 5), .state = StateColumn<ReleaseState>(row, 6), .strategy = row.getColumn(7).getString(),
-          .actor = row.getColumn(8).getString(), .reason = row.getColumn(9).getString(), .run = OptionalInt(row, 10),
-          .created_at = row.getColumn(11).getInt64(), .ended_at = OptionalInt(row, 12), .took_ms = OptionalReal(row, 13),
-          .error = OptionalText(row, 14)};
-}
-
-std::string ShowVersion(const std::string& model, std::optional<std::int64_t> version) {
-  return version ? model + "@" + std::to_string(*version) : "none";
-}
-
-void ReleaseEvent(Db& db, std::int64_t now_us, const Release& release) {
-  AppendEvent(db, {.type = "release", .run = release.run, .model = release.model,
-                   .data = {{"release", release.id}, {"kind", release.kind}, {"state", Name(release.state)},
-                            {"from", release.from ? Json(*release.from) : Json()}, {"to", release.to}},
-                   .at = now_us});
-}
-
-void EndWithout(Db& db, std::int64_t now_us, Release release, ReleaseState state, const std::string& error) {
-  db.Exec("UPDATE releases SET state = ?, error = ?, ended_at = ? WHERE id = ?", Name(state), error, now_us, release.id);
-  db.Exec("UPDATE models SET loading = NULL, epoch = epoch + 1, updated_at = ? WHERE name = ?", now_us, release.model);
-  release.state = state;
-  ReleaseEvent(db, now_us, release);
-  AppendAudit(db, now_us, release.actor, "release." + std::string(Name(state)),
-              ShowVersion(release.model, release.to), error);
-}
-
 Result<Release> Insert(Db& db, std::int64_t now_us, const ReleaseInput& input, const Model& model, ReleaseState state) {
-  db.Exec("INSERT INTO releases (model, kind, from_version, to_version, state, strategy, actor, reason, run, created_at)"
-          " VALUES (?, ?, ?, ?, ?, 'immediate', ?, ?, ?, ?)",
-          input.model, KindName(input.kind), model.live, input.to, Name(state), input.actor, input.reason, input.run,
-          now_us);
+  db.Exec("INSERT INTO releases (model, kind, from_version, to_version, state, strategy, actor, reason, run, created_at, plan_json)"
+          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          input.model, KindName(input.kind), model.live, input.to, Name(state), input.strategy, input.actor, input.reason, input.run,
+          now_us, input.plan);
   return GetRelease(db, db.database().getLastInsertRowid());
 }
 
@@ -77,13 +46,6 @@ Result<Release> Switch(Db& db, std::int64_t now_us, const Release& release) {
   AppendAudit(db, now_us, done.actor, "release." + done.kind, ShowVersion(done.model, done.to),
               "from " + ShowVersion(done.model, done.from) + (done.reason.empty() ? "" : ": " + done.reason));
   return done;
-}
-
-std::optional<Release> UnderWay(Db& db, const std::string& model) {
-  SQLite::Statement& row =
-      db.Prepare(std::string(kSelect) + " WHERE model = ? AND state IN ('pending', 'loading')", model);
-  if (!row.executeStep()) return std::nullopt;
-  return ReadRelease(row);
 }
 
 // A decision holds for what was live when it was made.
@@ -112,6 +74,9 @@ Status CheckStart(Db& db, const Model& model, const Version& version, const Rele
                 "the gate has not passed it: it is " + std::string(Name(version.state)),
                 "Read its decision with `ratchet model show " + model.name +
                     "`; --force with a reason overrides the gate, and is recorded");
+  if (input.kind == ReleaseKind::kPromote && WasHarmful(db, model.name, input.to))
+    return Fail(ErrorCode::kConflict, "promote", subject, "a release of it was rolled back, because it did proven harm",
+                "`ratchet release list " + model.name + "` says what was seen; --force with a reason lets it in all the same");
   return CheckFresh(db, model, version, input);
 }
 
@@ -143,7 +108,7 @@ std::optional<std::int64_t> JudgedAgainst(const Version& version) {
 }
 
 Result<Release> GetRelease(Db& db, std::int64_t id) {
-  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE id = ?", id);
+  SQLite::Statement& row = db.Prepare(std::string(kSelectRelease) + " WHERE id = ?", id);
   if (!row.executeStep())
     return Fail(ErrorCode::kNotFound, "find release", std::to_string(id), "there is no such release");
   return ReadRelease(row);
@@ -153,7 +118,7 @@ Result<Release> BeginRelease(Db& db, std::int64_t now_us, const ReleaseInput& in
   RATCHET_ASSIGN(Model model, GetModel(db, input.model));
   RATCHET_ASSIGN(Version version, GetVersion(db, input.model, input.to));
   RATCHET_TRY(CheckStart(db, model, version, input));
-  if (auto other = UnderWay(db, input.model))
+  if (auto other = ReleaseUnderWay(db, input.model))
     return Fail(ErrorCode::kConflict, "release", ShowVersion(input.model, input.to),
                 "release " + std::to_string(other->id) + " to version " + std::to_string(other->to) + " is under way",
                 "Wait for it to end, or roll back, which aborts it");
@@ -177,7 +142,7 @@ Status FailRelease(Db& db, std::int64_t now_us, std::int64_t id, const std::stri
   if (!MayMove(release.state, ReleaseState::kFailed))
     return Fail(ErrorCode::kConflict, "fail release", std::to_string(id),
                 "it is " + std::string(Name(release.state)) + " already");
-  EndWithout(db, now_us, release, ReleaseState::kFailed, error);
+  EndWithout(db, now_us, release, ReleaseState::kFailed, error, release.actor);
   return {};
 }
 
@@ -186,7 +151,7 @@ Status AbortRelease(Db& db, std::int64_t now_us, std::int64_t id, const std::str
   if (!MayMove(release.state, ReleaseState::kAborted))
     return Fail(ErrorCode::kConflict, "abort release", std::to_string(id),
                 "it is " + std::string(Name(release.state)) + " already");
-  EndWithout(db, now_us, release, ReleaseState::kAborted, why);
+  EndWithout(db, now_us, release, ReleaseState::kAborted, why, release.actor);
   return {};
 }
 
@@ -211,9 +176,9 @@ Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& name, s
     return Fail(ErrorCode::kConflict, "roll back", ShowVersion(name, *to),
                 "it was live by force alone, the gate has not passed it, and a rollback took it away",
                 "`ratchet promote " + ShowVersion(name, *to) + " --force --reason TEXT` puts it back; `--to N` names another version");
-  if (auto other = UnderWay(db, name))
-    EndWithout(db, now_us, *other, ReleaseState::kAborted, "aborted by a rollback");
-  ReleaseInput input{.model = name, .to = *to, .kind = ReleaseKind::kRollback, .actor = actor, .reason = reason};
+  if (auto other = ReleaseUnderWay(db, name))
+    EndWithout(db, now_us, *other, ReleaseState::kAborted, "aborted by a rollback", other->actor);
+  ReleaseInput input{.model = name, .to = *to, .kind = ReleaseKind::kRollback, .actor = actor, .reason = reason, .run = {}, .expected = {}};
   if (model.previous != to) return BeginRelease(db, now_us, input);
   RATCHET_ASSIGN(Release release, Insert(db, now_us, input, model, ReleaseState::kPending));
   return Switch(db, now_us, release);
@@ -222,7 +187,7 @@ Result<Release> Rollback(Db& db, std::int64_t now_us, const std::string& name, s
 Page<Release> ListReleases(Db& db, const std::string& model, int limit, const std::optional<std::string>& after) {
   limit = std::clamp(limit, 1, kMaxPage);
   std::int64_t before = ParseCursor(after, std::numeric_limits<std::int64_t>::max()).value_or(0);
-  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " WHERE model = ? AND id < ? ORDER BY id DESC LIMIT ?",
+  SQLite::Statement& rows = db.Prepare(std::string(kSelectRelease) + " WHERE model = ? AND id < ? ORDER BY id DESC LIMIT ?",
                                        model, before, limit + 1);
   Page<Release> page;
   while (rows.executeStep()) page.items.push_back(ReadRelease(rows));
@@ -233,8 +198,15 @@ Page<Release> ListReleases(Db& db, const std::string& model, int limit, const st
   return page;
 }
 
+std::optional<Release> ReleaseUnderWay(Db& db, const std::string& model) {
+  SQLite::Statement& row = db.Prepare(
+      std::string(kSelectRelease) + " WHERE model = ? AND state IN ('pending', 'loading', 'watching', 'waiting')", model);
+  if (!row.executeStep()) return std::nullopt;
+  return ReadRelease(row);
+}
+
 std::vector<Release> LoadingReleases(Db& db) {
-  SQLite::Statement& rows = db.Prepare(std::string(kSelect) + " INDEXED BY releases_loading WHERE state = 'loading' ORDER BY id");
+  SQLite::Statement& rows = db.Prepare(std::string(kSelectRelease) + " INDEXED BY releases_loading WHERE state = 'loading' ORDER BY id");
   std::vector<Release> releases;
   while (rows.executeStep()) releases.push_back(ReadRelease(rows));
   return releases;
@@ -242,7 +214,7 @@ std::vector<Release> LoadingReleases(Db& db) {
 
 std::optional<Release> ForcedRelease(Db& db, const std::string& model, std::int64_t version) {
   SQLite::Statement& row = db.Prepare(
-      std::string(kSelect) + " WHERE model = ? AND to_version = ? AND kind = 'force' AND state = 'done'"
+      std::string(kSelectRelease) + " WHERE model = ? AND to_version = ? AND kind = 'force' AND state = 'done'"
                              " ORDER BY id DESC LIMIT 1",
       model, version);
   if (!row.executeStep()) return std::nullopt;
@@ -250,7 +222,7 @@ std::optional<Release> ForcedRelease(Db& db, const std::string& model, std::int6
 }
 
 std::optional<Release> ReleaseOfRun(Db& db, std::int64_t run) {
-  SQLite::Statement& row = db.Prepare(std::string(kSelect) + " WHERE run = ? ORDER BY id DESC LIMIT 1", run);
+  SQLite::Statement& row = db.Prepare(std::string(kSelectRelease) + " WHERE run = ? ORDER BY id DESC LIMIT 1", run);
   if (!row.executeStep()) return std::nullopt;
   return ReadRelease(row);
 }

@@ -30,8 +30,10 @@ constexpr Names<AttemptState, 5> kAttemptNames{{{AttemptState::kRunning, "runnin
 constexpr Names<VersionState, 3> kVersionNames{{{VersionState::kCandidate, "candidate"},
                                                 {VersionState::kPassed, "passed"},
                                                 {VersionState::kRejected, "rejected"}}};
-constexpr Names<ReleaseState, 5> kReleaseNames{{{ReleaseState::kPending, "pending"},
+constexpr Names<ReleaseState, 7> kReleaseNames{{{ReleaseState::kPending, "pending"},
                                                 {ReleaseState::kLoading, "loading"},
+                                                {ReleaseState::kWatching, "watching"},
+                                                {ReleaseState::kWaiting, "waiting"},
                                                 {ReleaseState::kDone, "done"},
                                                 {ReleaseState::kFailed, "failed"},
                                                 {ReleaseState::kAborted, "aborted"}}};
@@ -78,13 +80,22 @@ constexpr std::array<std::pair<VersionState, VersionState>, 3> kVersionMoves{
     {{VersionState::kCandidate, VersionState::kPassed},
      {VersionState::kCandidate, VersionState::kRejected},
      {VersionState::kPassed, VersionState::kRejected}}};
-constexpr std::array<std::pair<ReleaseState, ReleaseState>, 6> kReleaseMoves{
+constexpr std::array<std::pair<ReleaseState, ReleaseState>, 15> kReleaseMoves{
     {{ReleaseState::kPending, ReleaseState::kLoading},
      {ReleaseState::kPending, ReleaseState::kDone},
      {ReleaseState::kPending, ReleaseState::kAborted},
      {ReleaseState::kLoading, ReleaseState::kDone},
      {ReleaseState::kLoading, ReleaseState::kFailed},
-     {ReleaseState::kLoading, ReleaseState::kAborted}}};
+     {ReleaseState::kLoading, ReleaseState::kAborted},
+     {ReleaseState::kLoading, ReleaseState::kWatching},
+     {ReleaseState::kLoading, ReleaseState::kWaiting},
+     {ReleaseState::kWatching, ReleaseState::kWaiting},
+     {ReleaseState::kWatching, ReleaseState::kDone},
+     {ReleaseState::kWatching, ReleaseState::kFailed},
+     {ReleaseState::kWatching, ReleaseState::kAborted},
+     {ReleaseState::kWaiting, ReleaseState::kDone},
+     {ReleaseState::kWaiting, ReleaseState::kFailed},
+     {ReleaseState::kWaiting, ReleaseState::kAborted}}};
 
 template <typename Moves, typename State>
 bool Contains(const Moves& moves, State from, State to) {
@@ -118,5 +129,8 @@ bool MayMove(ReleaseState from, ReleaseState to) { return Contains(kReleaseMoves
 
 bool IsEnd(RunState state) { return state != RunState::kQueued && state != RunState::kRunning; }
 bool IsEnd(StepState state) { return state != StepState::kPending && state != StepState::kRunning; }
+bool IsEnd(ReleaseState state) {
+  return state == ReleaseState::kDone || state == ReleaseState::kFailed || state == ReleaseState::kAborted;
+}
 
 }  // namespace ratchet::registry

@@ -12,7 +12,8 @@ enum class StepState { kPending, kRunning, kSucceeded, kFailed, kCancelled, kSki
 enum class AttemptState { kRunning, kSucceeded, kFailed, kLost, kCancelled };
 // What the registry stores of a version; live, previous and retired follow from the model and its releases.
 enum class VersionState { kCandidate, kPassed, kRejected };
-enum class ReleaseState { kPending, kLoading, kDone, kFailed, kAborted };
+// kWatching: it gets a share of the traffic; kWaiting: for someone's approval.
+enum class ReleaseState { kPending, kLoading, kWatching, kWaiting, kDone, kFailed, kAborted };
 
 std::string_view Name(RunState state);
 std::string_view Name(StepState state);
@@ -42,5 +43,6 @@ bool MayMove(ReleaseState from, ReleaseState to);
 
 bool IsEnd(RunState state);
 bool IsEnd(StepState state);
+bool IsEnd(ReleaseState state);
 
 }  // namespace ratchet::registry

@@ -39,7 +39,10 @@ void Replay::Take(const Event& event) {
   if (event.type == "dataset.version")
     datasets[data.at("dataset")] = std::to_string(data.at("version").get<std::int64_t>());
   if (event.type == "release") {
-    releases[std::to_string(data.at("release").get<std::int64_t>())] = data.at("state");
+    const std::string release = std::to_string(data.at("release").get<std::int64_t>());
+    releases[release] = data.at("state");
+    if (data.value("step", std::int64_t{0}) < steps_of_[release]) violation = "release " + release + " went back a step";
+    steps_of_[release] = data.value("step", std::int64_t{0});
     if (data["state"] == "done") live[*event.model] = std::to_string(data.at("to").get<std::int64_t>());
   }
 }

@@ -25,6 +25,7 @@ struct Replay {
 
  private:
   void TakeStep(const std::string& run, const registry::Json& data);
+  std::map<std::string, std::int64_t> steps_of_;  // release → its latest step
   std::map<std::string, int> succeeded_;  // attempts of a step in the present try
 };
 

@@ -141,6 +141,32 @@ Found CheckReleases(Db& db) {
   return Equal("live versions", live, Select(db, "SELECT name, live FROM models WHERE live IS NOT NULL"));
 }
 
+// Who shares traffic has been let in; what is under way is loaded; what did harm is not live by that release.
+Found CheckShares(Db& db) {
+  for (const Found& found :
+       {NoRow(db, "a version shared traffic without a passing decision",
+              "SELECT r.id FROM releases r WHERE r.step_at IS NOT NULL AND r.kind = 'promote' AND NOT EXISTS (SELECT 1 FROM holdout_looks h"
+              " WHERE h.model = r.model AND h.version = r.to_version AND h.verdict = 'better') LIMIT 1"),
+        NoRow(db, "a model is loading another version than that of its release under way",
+              "SELECT m.name FROM models m WHERE m.loading IS NOT (SELECT r.to_version FROM releases r WHERE r.model = m.name AND"
+              " r.state IN ('loading', 'watching', 'waiting')) LIMIT 1"),
+        NoRow(db, "a release watches a live version that is not live any more",
+              "SELECT r.id FROM releases r JOIN models m ON m.name = r.model WHERE r.state IN ('watching', 'waiting') AND r.from_version"
+              " IS NOT m.live LIMIT 1"),
+        NoRow(db, "a release watches without a split", "SELECT id FROM releases WHERE state = 'watching' AND split_json IS NULL LIMIT 1"),
+        NoRow(db, "harm was proven and the release went on", "SELECT id FROM releases WHERE harm = 1 AND state <> 'failed' LIMIT 1"),
+        NoRow(db, "harm without evidence",
+              "SELECT id FROM releases WHERE harm = 1 AND coalesce(evidence_json, '') NOT LIKE '%\"harm\"%' LIMIT 1"),
+        NoRow(db, "a release that was to be approved went live without",
+              "SELECT id FROM releases WHERE state = 'done' AND json_extract(plan_json, '$.approval') = 'manual' AND approved_at IS NULL"
+              " LIMIT 1"),
+        NoRow(db, "a canary is live before its last step",
+              "SELECT id FROM releases WHERE state = 'done' AND step_at IS NOT NULL AND strategy = 'canary' AND step + 2 <"
+              " json_array_length(plan_json, '$.steps') LIMIT 1")})
+    if (found) return found;
+  return std::nullopt;
+}
+
 Found CheckGraph(Db& db) {
   if (auto found = NoRow(db, "`blocked` is wrong",
                          "SELECT run || '/' || name || ': ' || blocked FROM steps WHERE blocked <> (SELECT count(*) FROM"
@@ -249,7 +275,7 @@ Found CheckEnds(Db& db) {
   for (const Found& found :
        {NoRow(db, "a run has not ended", "SELECT id || ' ' || state FROM runs WHERE state IN ('queued', 'running') LIMIT 1"),
         NoRow(db, "an attempt is running", "SELECT run || '/' || step || '-' || number FROM attempts WHERE state = 'running' LIMIT 1"),
-        NoRow(db, "a release has not ended", "SELECT id FROM releases WHERE state IN ('pending', 'loading') LIMIT 1"),
+        NoRow(db, "a release has not ended", "SELECT id FROM releases WHERE state IN ('pending', 'loading', 'watching', 'waiting') LIMIT 1"),
         NoRow(db, "a model is loading", "SELECT name FROM models WHERE loading IS NOT NULL LIMIT 1"),
         NoRow(db, "a run's state and outcome disagree",
               "SELECT id || ' ' || state || ' ' || coalesce(outcome, 'none') FROM runs WHERE state || '/' || coalesce(outcome, '') NOT IN"
@@ -297,6 +323,7 @@ Found CheckAlways(const Scene& scene) {
     if (auto found = CheckReplay(db)) return found;
     if (auto found = CheckReleases(db)) return found;
     if (auto found = CheckCompareAndSwap(db)) return found;
+    if (auto found = CheckShares(db)) return found;
     if (auto found = CheckStarted(db, scene.processes)) return found;
     if (auto found = CheckGraph(db)) return found;
     return CheckLedger(db);

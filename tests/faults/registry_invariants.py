@@ -109,7 +109,7 @@ def check_releases(registry):
 def check_ends(registry):
     expect_none(registry, "a run has not ended", "SELECT id, state FROM runs WHERE state IN ('queued', 'running')")
     expect_none(registry, "an attempt is running", "SELECT run, step, number FROM attempts WHERE state = 'running'")
-    expect_none(registry, "a release has not ended", "SELECT id FROM releases WHERE state IN ('pending', 'loading')")
+    expect_none(registry, "a release has not ended", "SELECT id FROM releases WHERE state IN ('pending', 'loading', 'watching', 'waiting')")
     expect_none(registry, "a step of an ended run is open", "SELECT run, name FROM steps WHERE state IN ('pending', 'running')")
     expect_none(registry, "`blocked` is wrong",
                 "SELECT run, name, blocked FROM steps WHERE blocked <> (SELECT count(*) FROM step_needs n JOIN steps s"

@@ -52,6 +52,8 @@ void Add(SimulationCounts& sum, const SimulationCounts& one) {
   sum.attempts += one.attempts;
   sum.releases += one.releases;
   sum.stale += one.stale;
+  sum.shared += one.shared;
+  sum.rolled_back += one.rolled_back;
   sum.acknowledged += one.acknowledged;
   sum.refused += one.refused;
 }
@@ -73,9 +75,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   const double took_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::fputs(fmt::format("{} ticks, {} crashes ({} with the power), {} attempts, {} user's runs, {} user's releases, {} decisions overtaken, {} writes of users"
+  std::fputs(fmt::format("{} ticks, {} crashes ({} with the power), {} attempts, {} user's runs, {} user's releases, {} releases that shared traffic ({} harmful), {} decisions overtaken, {} writes of users"
                          " acknowledged, {} refused; {:.1f} ms a seed\n",
-                         sum.ticks, sum.crashes, sum.power_cuts, sum.attempts, sum.runs, sum.releases, sum.stale, sum.acknowledged, sum.refused,
+                         sum.ticks, sum.crashes, sum.power_cuts, sum.attempts, sum.runs, sum.releases, sum.shared, sum.rolled_back, sum.stale, sum.acknowledged, sum.refused,
                          took_s * 1000 / static_cast<double>(options.seeds)).c_str(), stdout);
   std::fputs(fmt::format("sim: seeds {} to {}: every invariant held\n", options.first, options.first + options.seeds - 1).c_str(), stdout);
   return 0;

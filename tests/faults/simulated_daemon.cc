@@ -10,6 +10,7 @@
 #include "registry/datasets.h"
 #include "registry/models.h"
 #include "registry/pipelines.h"
+#include "registry/release_steps.h"
 #include "registry/runs.h"
 #include "tests/faults/system_faults.h"
 
@@ -163,6 +164,14 @@ bool SimulatedUser::Rollback(const std::string& model, std::optional<std::int64_
   auto release = daemon_.Write([&](Db& db) { return registry::Rollback(db, clock_.WallUs(), model, to, "user", "a wish"); });
   if (release) acknowledged_.releases[release->id] = release->kind;
   return release.has_value();
+}
+
+bool SimulatedUser::ApproveRelease(const std::string& model) {
+  return daemon_.Write([&](Db& db) { return registry::ApproveRelease(db, clock_.WallUs(), model, "user", ""); }).has_value();
+}
+
+bool SimulatedUser::AbortRelease(const std::string& model) {
+  return daemon_.Write([&](Db& db) { return registry::AbortUnderWay(db, clock_.WallUs(), model, "user", "a wish"); }).has_value();
 }
 
 bool SimulatedUser::NoteDrift(const std::string& pipeline, double worst) {

@@ -84,6 +84,8 @@ class SimulatedUser {
   bool Pause(const std::string& pipeline, bool paused);
   bool Promote(const std::string& model, std::int64_t version, registry::ReleaseKind kind);
   bool Rollback(const std::string& model, std::optional<std::int64_t> to);
+  bool ApproveRelease(const std::string& model);
+  bool AbortRelease(const std::string& model);
   bool NoteDrift(const std::string& pipeline, double worst);
 
  private:

@@ -225,4 +225,46 @@ bool SimulatedReplicas::Confirmed(const std::string&, std::int64_t) {
   return !troubles_.slow || !chance_.OneIn(3);
 }
 
+bool SimulatedReplicas::IsHarmful(const std::string& model, std::int64_t version) {
+  const auto [found, fresh] = harmful_.try_emplace(model + "@" + std::to_string(version));
+  if (fresh) found->second = chance_.OneIn(4);
+  return found->second;
+}
+
+void SimulatedReplicas::ServeOne(const registry::Route& route) {
+  Share& share = shares_[route.model];
+  const registry::Route::Split& split = *route.split;
+  const registry::Route::Arm& arm = split.arms.front();
+  const bool anew = share.release != split.release || share.step != split.step || share.instance.empty();
+  if (anew || (troubles_.replicas_fail && chance_.OneIn(50)))  // a replica's process may begin anew, and counts from 0
+    share = {.release = split.release, .step = split.step, .version = arm.target.version, .live = route.live->version,
+             .instance = std::to_string(++instances_)};
+  const auto requests = static_cast<double>(troubles_.slow && chance_.OneIn(4) ? 0 : 200);
+  share.candidate += requests * arm.share;
+  share.others += requests * (split.mode == "shadow" ? arm.share : 1 - arm.share);
+}
+
+void SimulatedReplicas::Serve(const registry::RouteTable& routes) {
+  const std::int64_t now_us = clock_.MonotonicUs();
+  if (now_us < gone_until_us_) return shares_.clear();
+  if (now_us - served_us_ < kSecondUs / 2) return;
+  served_us_ = now_us;
+  for (const registry::Route& route : routes.routes) {
+    if (route.split && route.live && !route.split->arms.empty()) ServeOne(route);
+    else shares_.erase(route.model);
+  }
+}
+
+std::vector<pipeline::ArmReport> SimulatedReplicas::Counts(const std::string& model) {
+  SeamCall call;
+  const auto found = shares_.find(model);
+  if (found == shares_.end() || clock_.MonotonicUs() < gone_until_us_) return {};
+  const Share& share = found->second;
+  const auto candidate = static_cast<std::int64_t>(share.candidate), others = static_cast<std::int64_t>(share.others);
+  const std::int64_t errors = IsHarmful(model, share.version) ? candidate / 2 : 0;
+  const Json arms = {{std::to_string(share.version), {{"requests", candidate}, {"errors", errors}, {"unkeyed", candidate}}},
+                     {std::to_string(share.live), {{"requests", others}, {"errors", others / 100}, {"unkeyed", others}}}};
+  return {{.release = share.release, .step = share.step, .replica = "r1", .instance = share.instance, .counts = {{"arms", arms}}}};
+}
+
 }  // namespace ratchet::faults

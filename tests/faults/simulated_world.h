@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "pipeline/executor.h"
+#include "registry/models.h"
 
 // What a daemon finds around it, simulated: time, processes that run steps, replicas that serve. It outlives the daemon.
 namespace ratchet::faults {
@@ -115,9 +116,19 @@ class SimulatedReplicas final : public pipeline::ServingView {
       : chance_(chance), clock_(clock), troubles_(troubles) {}
   pipeline::LoadState Loaded(const std::string& model, std::int64_t version) override;
   bool Confirmed(const std::string& model, std::int64_t epoch) override;
+  std::vector<pipeline::ArmReport> Counts(const std::string& model) override;
   void VanishUntil(std::int64_t us) { gone_until_us_ = us; }
+  // What users ask meanwhile, of models that share traffic now. Some candidates fail much of it.
+  void Serve(const registry::RouteTable& routes);
 
  private:
+  struct Share {
+    std::int64_t release = 0, step = 0, version = 0, live = 0;
+    std::string instance;
+    double candidate = 0, others = 0;  // requests so far
+  };
+  bool IsHarmful(const std::string& model, std::int64_t version);
+  void ServeOne(const registry::Route& route);
   struct Load {
     std::int64_t ready_us = 0;
     bool fails = false;
@@ -126,7 +137,9 @@ class SimulatedReplicas final : public pipeline::ServingView {
   SimulatedClock& clock_;
   const Troubles& troubles_;
   std::map<std::string, Load> loads_;
-  std::int64_t gone_until_us_ = 0;
+  std::map<std::string, Share> shares_;    // by model
+  std::map<std::string, bool> harmful_;    // by version
+  std::int64_t gone_until_us_ = 0, served_us_ = 0, instances_ = 0;
 };
 
 }  // namespace ratchet::faults

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "registry/models.h"
+#include "registry/release_steps.h"
 #include "registry/runs.h"
 #include "tests/faults/system_faults.h"
 
@@ -32,7 +33,7 @@ std::string Common(const std::string& pipeline, const std::string& train) {
 bool IsAtRest(SimulatedDaemon& daemon) {
   Outside outside;
   auto quiet = daemon.Read([](Db& db) -> Result<bool> {
-    return registry::CountActiveRuns(db).Total() == 0 && registry::LoadingReleases(db).empty();
+    return registry::CountActiveRuns(db).Total() == 0 && registry::LoadingReleases(db).empty() && registry::SharedReleases(db).empty();
   });
   return quiet && *quiet;
 }
@@ -66,6 +67,23 @@ Simulation::Simulation(std::uint64_t seed) : chance_(seed) {
 
 // Another seed makes another revision; few of them, so that the cache is hit.
 std::string Simulation::SpecText(const std::string& pipeline) {
+  const std::string text = TrainText(pipeline);
+  return text + ReleaseText();
+}
+
+std::string Simulation::ReleaseText() {
+  const std::string approval = chance_.OneIn(3) ? ", approval: manual" : "";
+  const std::string watch = ", watch: {error_rate: 5%, for: 4s, min_requests: 20}}\n";
+  switch (chance_.Below(6)) {
+    case 0: return "release: {strategy: canary, steps: [20%, 60%, 100%]" + approval + watch;
+    case 1: return "release: {strategy: shadow, share: 50%" + approval + watch;
+    case 2: return "release: {strategy: ab, shares: {candidate: 40%, previous: 10%}" + watch;
+    case 3: return "release: {strategy: immediate" + approval + "}\n";
+    default: return "";
+  }
+}
+
+std::string Simulation::TrainText(const std::string& pipeline) {
   const std::string seed = "seed: " + std::to_string(chance_.Below(3));
   const std::string retry = "retry: {on: [signal, timeout, out_of_memory, internal], delay: 1, max_delay: 20}";
   if (pipeline == "graph")
@@ -121,7 +139,9 @@ void Simulation::ActOnModel() {
   if (!found || found->latest == 0) return;
   const std::int64_t version = chance_.Between(1, found->latest);
   bool done = false;
-  switch (chance_.Below(4)) {
+  switch (chance_.Below(7)) {
+    case 4: case 5: done = user_.ApproveRelease(model); break;
+    case 6: done = user_.AbortRelease(model); break;
     case 0: done = user_.Promote(model, version, registry::ReleaseKind::kPromote); break;
     case 1: done = user_.Promote(model, version, registry::ReleaseKind::kForce); break;
     case 2: done = user_.Rollback(model, version); break;
@@ -195,6 +215,17 @@ void Simulation::Pass(std::int64_t wake_us) {
   const std::int64_t wait_us = std::max<std::int64_t>(wake_us - clock_.WallUs(), 0);
   clock_.AdvanceUs(chance_.OneIn(3) ? chance_.Below(wait_us + 1) : wait_us);
   processes_.Live();
+  Outside outside;
+  if (auto routes = daemon_.Read([](Db& db) -> Result<registry::RouteTable> { return registry::Routes(db); })) replicas_.Serve(*routes);
+}
+
+// Someone lets through whatever waits for that.
+void Simulation::ApproveAll() {
+  auto waiting = daemon_.Read([](Db& db) -> Result<std::vector<registry::Release>> { return registry::SharedReleases(db); });
+  if (!waiting) return;
+  for (const registry::Release& release : *waiting)
+    if (!release.approved_at && (release.state == registry::ReleaseState::kWaiting || release.strategy == "ab"))
+      user_.ApproveRelease(release.model);
 }
 
 // Until every model has a live version, so that there is something to overtake.
@@ -248,6 +279,7 @@ Found Simulation::Rest() {
       return CheckAtRest(daemon_.scene(acknowledged_));
     }
     Pass(wake_us);
+    ApproveAll();
   }
   auto found = CheckAtRest(daemon_.scene(acknowledged_));
   return "not at rest after " + std::to_string(kRestTicks) + " ticks without faults" + (found ? ": " + *found : "") + " (" + DescribeOpen(daemon_, clock_) + ")";
@@ -273,6 +305,8 @@ Found Simulation::Run() {
   (void)daemon_.Read([&](Db& db) -> Status {
     SQLite::Statement& row = db.Prepare("SELECT count(*) FROM events WHERE type = 'decision.stale'");
     if (row.executeStep()) counts_.stale = row.getColumn(0).getInt64();
+    SQLite::Statement& shared = db.Prepare("SELECT count(*), coalesce(sum(harm), 0) FROM releases WHERE step_at IS NOT NULL");
+    if (shared.executeStep()) counts_.shared = shared.getColumn(0).getInt64(), counts_.rolled_back = shared.getColumn(1).getInt64();
     return {};
   });
   return found;

@@ -12,6 +12,7 @@ namespace ratchet::faults {
 struct SimulationCounts {
   std::int64_t ticks = 0, crashes = 0, power_cuts = 0, runs = 0, attempts = 0, releases = 0, acknowledged = 0, refused = 0;
   std::int64_t stale = 0;  // decisions that a release overtook
+  std::int64_t shared = 0, rolled_back = 0;  // releases that shared traffic; of these, those that did proven harm
 };
 
 // A stretch of a daemon's life with several pipelines and users, full of faults, that follows from its seed alone; then
@@ -36,6 +37,9 @@ class Simulation {
   void ActOnRun();
   void Pass(std::int64_t wake_us);
   std::string SpecText(const std::string& pipeline);
+  std::string TrainText(const std::string& pipeline);
+  std::string ReleaseText();
+  void ApproveAll();
 
   Chance chance_;
   SimulatedClock clock_;

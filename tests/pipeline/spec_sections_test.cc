@@ -222,5 +222,46 @@ TEST(Leakage, RefusesWhatItDoesNotKnow) {
   }
 }
 
+ReleaseSpec ReleaseOf(const std::string& release) {
+  const std::string text = "model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\nrelease: " + release + "\n";
+  auto spec = ParseSpec(text);
+  EXPECT_TRUE(spec) << spec.error().Message();
+  if (!spec) return {};
+  auto again = SpecFromJson(SpecToJson(*spec));
+  EXPECT_TRUE(again) << again.error().Message();
+  EXPECT_EQ(again ? SpecToJson(*again) : json(), SpecToJson(*spec));
+  return spec->release;
+}
+
+TEST(ReleaseSection, ReadsACanary) {
+  const ReleaseSpec release = ReleaseOf(
+      "{strategy: canary, steps: [5%, 0.25, 100%], approval: manual,"
+      " watch: {error_rate: 1%, p99_latency: 50ms, metric_drop: 0.02, for: 2m, min_requests: 500, confidence: 0.99}}");
+  EXPECT_EQ(release.strategy, "canary");
+  EXPECT_EQ(release.steps, (std::vector<double>{0.05, 0.25, 1}));
+  EXPECT_EQ(release.approval, "manual");
+  EXPECT_EQ(release.watch.error_rate, 0.01);
+  EXPECT_EQ(release.watch.p99_latency_us, 50'000);
+  EXPECT_EQ(release.watch.metric_drop, 0.02);
+  EXPECT_EQ(release.watch.for_s, 120);
+  EXPECT_EQ(release.watch.min_requests, 500);
+  EXPECT_EQ(release.watch.confidence, 0.99);
+}
+
+TEST(ReleaseSection, ReadsAShadowAndAnAbTest) {
+  const ReleaseSpec shadow = ReleaseOf("{strategy: shadow, share: 20%}");
+  EXPECT_EQ(shadow.share, 0.2);
+  EXPECT_EQ(shadow.watch.for_s, 300);
+  const ReleaseSpec ab = ReleaseOf("{strategy: ab, shares: {candidate: 40%, previous: 0.1}}");
+  EXPECT_EQ(ab.shares, (std::map<std::string, double>{{"candidate", 0.4}, {"previous", 0.1}}));
+}
+
+TEST(ReleaseSection, RefusesADropThatCannotBeProven) {
+  auto spec = ParseSpec("model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\ntest: {metric: rmse}\n"
+                        "release: {strategy: canary, steps: [50%, 100%], watch: {metric_drop: 1}}\n");
+  ASSERT_FALSE(spec);
+  EXPECT_THAT(spec.error().Message(), HasSubstr("accuracy or log_loss"));
+}
+
 }  // namespace
 }  // namespace ratchet::pipeline
