@@ -20,15 +20,10 @@ constexpr int kRestTicks = 4'000;
 constexpr int kSettlingTicks = 200;
 const Troubles kNoTroubles{.steps_fail = false, .replicas_fail = false, .slow = false, .starts_stall = false};
 
-constexpr char kTwin[] = "twin";  // a second pipeline of the model "plain", whose candidates race with its
+// Two pipelines that hand the model "plain" to and fro, so that runs of both race for it.
+constexpr char kPlain[] = "plain", kTwin[] = "twin";
 
-// Of a pipeline; its dataset is called alike.
-std::string ModelOf(const std::string& pipeline) { return pipeline == kTwin ? "plain" : pipeline; }
-
-std::string Common(const std::string& pipeline, const std::string& train) {
-  const std::string name = ModelOf(pipeline);
-  return "model: " + name + "\ndata: {dataset: " + name + ", target: label}\ntrain: {" + train + "}\n";
-}
+std::string DatasetOf(const std::string& pipeline) { return pipeline == kTwin ? kPlain : pipeline; }
 
 bool IsAtRest(SimulatedDaemon& daemon) {
   Outside outside;
@@ -61,8 +56,14 @@ Simulation::Simulation(std::uint64_t seed) : chance_(seed) {
   for (const char* name : {"plain", "graph", "sweep", "clock"})
     if (pipelines_.empty() || chance_.OneIn(2)) pipelines_.push_back(name);
   if (chance_.OneIn(4)) pipelines_.erase(pipelines_.begin() + (pipelines_.size() > 1 ? 0 : 1), pipelines_.begin() + 1);
-  if (pipelines_.front() == "plain" && !chance_.OneIn(3)) pipelines_.push_back(kTwin);
+  if (pipelines_.front() == kPlain && !chance_.OneIn(3)) pipelines_.push_back(kTwin);
   busy_ = chance_.OneIn(2);
+}
+
+const std::string& Simulation::ModelOf(const std::string& pipeline) { return models_.try_emplace(pipeline, pipeline).first->second; }
+
+std::string Simulation::Common(const std::string& pipeline, const std::string& train) {
+  return "model: " + ModelOf(pipeline) + "\ndata: {dataset: " + DatasetOf(pipeline) + ", target: label}\ntrain: {" + train + "}\n";
 }
 
 // Another seed makes another revision; few of them, so that the cache is hit.
@@ -122,7 +123,7 @@ void Simulation::Act() {
   const std::string& pipeline = chance_.Of(pipelines_);
   bool done = false;
   switch (chance_.Below(12)) {
-    case 0: case 1: done = user_.Push(ModelOf(pipeline), chance_.Between(20, 120)); break;
+    case 0: case 1: done = user_.Push(DatasetOf(pipeline), chance_.Between(20, 120)); break;
     case 2: case 3: done = user_.StartRun(pipeline, chance_.OneIn(2), chance_.Below(5)); break;
     case 4: done = user_.Apply(pipeline, SpecText(pipeline)); break;
     case 5: done = user_.Pause(pipeline, chance_.OneIn(3)); break;
@@ -147,6 +148,19 @@ void Simulation::ActOnModel() {
     case 2: done = user_.Rollback(model, version); break;
     default: done = user_.Rollback(model, {}); break;
   }
+  ++(done ? counts_.acknowledged : counts_.refused);
+}
+
+// One of the two pipelines gives the model up, though a run of it may still be under way, and the other takes it and starts
+// a run: one pipeline alone never has two.
+void Simulation::HandOver() {
+  if (pipelines_.back() != kTwin) return;
+  const bool back = ModelOf(kTwin) == kPlain;
+  const std::string from = back ? kTwin : kPlain, to = back ? kPlain : kTwin;
+  models_[from] = from + "-spare";
+  user_.Apply(from, SpecText(from));
+  models_[to] = kPlain;
+  const bool done = user_.Apply(to, SpecText(to)) && user_.StartRun(to, true, 4);
   ++(done ? counts_.acknowledged : counts_.refused);
 }
 
@@ -249,6 +263,7 @@ Found Simulation::Trouble() {
     ChooseFaults();
     if (chance_.OneIn(3)) Act();
     if (!Faults().dead && chance_.OneIn(2)) Meddle();
+    if (!Faults().dead && chance_.OneIn(10)) HandOver();
     if (!Faults().dead && busy_ && IsAtRest(daemon_))
       for (const std::string& pipeline : pipelines_) user_.StartRun(pipeline, true, 0);
     if (!Faults().dead) {
@@ -291,7 +306,7 @@ Found Simulation::Run() {
   if (!daemon_.Start()) return "the registry cannot be made";
   for (const std::string& pipeline : pipelines_) {
     user_.Apply(pipeline, SpecText(pipeline));
-    user_.Push(ModelOf(pipeline), 200);
+    user_.Push(DatasetOf(pipeline), 200);
     user_.StartRun(pipeline, true, 0);
   }
   Settle();

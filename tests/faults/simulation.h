@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,8 +35,11 @@ class Simulation {
   void ActOnModel();
   void Meddle();
   void MeddleMeanwhile();
+  void HandOver();
   void ActOnRun();
   void Pass(std::int64_t wake_us);
+  const std::string& ModelOf(const std::string& pipeline);
+  std::string Common(const std::string& pipeline, const std::string& train);
   std::string SpecText(const std::string& pipeline);
   std::string TrainText(const std::string& pipeline);
   std::string ReleaseText();
@@ -51,6 +55,7 @@ class Simulation {
   Acknowledged acknowledged_;
   SimulatedUser user_{daemon_, clock_, acknowledged_};
   std::vector<std::string> pipelines_;
+  std::map<std::string, std::string> models_;  // of each pipeline, as last asked for
   SimulationCounts counts_;
   bool busy_ = false;  // little fails, so that many candidates are judged while others change what is live
   bool meddling_ = false;
