@@ -46,7 +46,13 @@ InferService::InferService(ModelHost& host, ServeMetrics& metrics, const Clock& 
       limits_(limits),
       log_(log),
       id_random_(seed),
+      shadow_(clock),
       pool_(limits.threads, limits.waiting) {}
+
+void InferService::Stop() {
+  pool_.Stop();
+  shadow_.Stop();
+}
 
 void InferService::Start(InferCall call, const InferDialect& dialect) {
   const std::shared_ptr<const RouteSnapshot> snapshot = host_.Snapshot();
@@ -58,8 +64,7 @@ void InferService::Start(InferCall call, const InferDialect& dialect) {
 
 void InferService::Route(InferCall call, const InferDialect& dialect, const ServedModel& model) {
   std::string prediction_id = FreshId();
-  const std::string* key = call.request.Header("x-ratchet-key");
-  auto picked = PickVersion(model, call.version, key ? *key : prediction_id);
+  auto picked = PickVersion(model, call.version, StickyKeyOf(model, call.request, prediction_id));
   if (!picked) {
     const int status = StatusOf(picked.error().code);
     HttpResponse refusal = dialect.Refuse(status, picked.error().cause);
@@ -96,7 +101,9 @@ HttpResponse InferService::Refuse(const Job& job, int status, const std::string&
 }
 
 void InferService::Finish(Job& job, HttpResponse response) {
-  job.version().metrics->Count(response.status, clock_.MonotonicUs() - job.admitted_us);
+  const std::int64_t took_us = clock_.MonotonicUs() - job.admitted_us;
+  job.version().metrics->Count(response.status, took_us);
+  CountPicked(job.picked, response.status, took_us);
   --job.load->in_flight;
   job.respond(std::move(response));
 }
@@ -107,7 +114,9 @@ HttpResponse InferService::Run(Job& job) {
   if (!request) return job.dialect.Refuse(StatusOf(request.error().code), request.error().Message());
   job.parsed = std::move(*request);
   job.rows = job.parsed.inputs.empty() ? 0 : job.parsed.inputs.front().Rows();
+  auto copy = shadow_.Copy(job.picked, job.parsed.inputs);
   auto outputs = version.runner->Run(std::move(job.parsed.inputs));
+  shadow_.Compare(std::move(copy), outputs ? &*outputs : nullptr);
   if (outputs) return Answer(job, std::move(*outputs));
   spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()),
                 outputs.error().Message());

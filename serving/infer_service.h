@@ -15,6 +15,7 @@
 #include "serving/model_host.h"
 #include "serving/prediction_log.h"
 #include "serving/serve_metrics.h"
+#include "serving/shadow.h"
 
 namespace ratchet::serving {
 
@@ -43,7 +44,7 @@ class InferService {
   // `dialect` outlives the answer. Any thread; does not compute.
   void Start(InferCall call, const InferDialect& dialect);
   // Finishes what is under way; later calls are answered 503.
-  void Stop() { pool_.Stop(); }
+  void Stop();
 
  private:
   struct Job;
@@ -65,6 +66,7 @@ class InferService {
   PredictionLog* const log_;
   std::mutex id_mutex_;
   std::mt19937_64 id_random_;
+  ShadowRunner shadow_;
   InferencePool pool_;  // last: its threads use all of the above
 };
 
