@@ -66,6 +66,13 @@ struct LoadState {
   std::string cause;  // kFailed
 };
 
+// A version that a replica does not load any more, for it has taken the replica's process with it too often.
+struct QuarantinedVersion {
+  std::string model;
+  std::int64_t version = 0;
+  std::string why;
+};
+
 // What one process of a replica counted in one step of a release: docs/formats.md, "Routes to replicas".
 struct ArmReport {
   std::int64_t release = 0, step = 0;
@@ -80,6 +87,8 @@ class ServingView {
   virtual LoadState Loaded(const std::string& model, std::int64_t version) = 0;
   // Whether every replica that is there answers by the route of this epoch or a later one; true when none is there.
   virtual bool Confirmed(const std::string& model, std::int64_t epoch) = 0;
+  // What any replica that is there keeps in quarantine.
+  virtual std::vector<QuarantinedVersion> Quarantined() { return {}; }
   // What the replicas have counted of the model's release under way, as each told it last.
   virtual std::vector<ArmReport> Counts(const std::string& model) {
     (void)model;

@@ -3,6 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/names.h"
@@ -12,6 +14,9 @@ namespace ratchet::serving {
 namespace {
 
 constexpr int kRetryAfterS = 1;
+constexpr std::int64_t kLongestTimeoutMs = 3'600'000;
+constexpr int kReaders = 1;            // threads that parse large bodies
+constexpr size_t kLargeWaiting = 64;  // bodies that wait for one
 
 int StatusOf(ErrorCode code) { return code == ErrorCode::kNotFound ? 404 : code == ErrorCode::kInvalid ? 400 : 503; }
 
@@ -33,6 +38,10 @@ struct InferService::Job {
   std::string prediction_id;
   v2::InferRequest parsed = {};  // its inputs go to the model
   std::int64_t rows = 0;
+  std::int64_t bytes = static_cast<std::int64_t>(request.body.size());
+  std::int64_t deadline_us = kNoDeadline;  // monotonic
+
+  std::unique_ptr<ShadowCopy> shadow = {};  // of a request that a shadow is to answer as well
 
   const ServedVersion& version() const { return *picked.version; }
   const std::string& id() const { return parsed.id.empty() ? prediction_id : parsed.id; }
@@ -47,10 +56,12 @@ InferService::InferService(ModelHost& host, ServeMetrics& metrics, const Clock& 
       log_(log),
       id_random_(seed),
       shadow_(clock),
-      pool_(limits.threads, limits.waiting) {}
+      batcher_(limits.threads, limits.batch, clock),
+      readers_(kReaders, kLargeWaiting) {}
 
 void InferService::Stop() {
-  pool_.Stop();
+  readers_.Stop();
+  batcher_.Stop();
   shadow_.Stop();
 }
 
@@ -77,51 +88,102 @@ void InferService::Route(InferCall call, const InferDialect& dialect, const Serv
                                        .respond = std::move(call.respond),
                                        .admitted_us = clock_.MonotonicUs(),
                                        .prediction_id = std::move(prediction_id)});
-  if (Admit(*job)) return Submit(std::move(job));
-  job->respond(Refuse(*job, 429, "too many requests of model " + model.name + " are under way; try again"));
+  if (auto refusal = Admit(*job)) return job->respond(std::move(*refusal));
+  const bool small = job->request.body.size() <= limits_.read_here_bytes;
+  if (small) return Read(job, job->request.round_follows ? Batcher::Where::kThisRound : Batcher::Where::kComputingThread);
+  if (readers_.TryRun([this, job] { Read(job, Batcher::Where::kComputingThread); })) return;
+  Shed(*job, 503, "too many large requests wait; try again");
 }
 
-// Takes a place among the requests under way for the model.
-bool InferService::Admit(const Job& job) {
-  if (++job.load->in_flight <= limits_.in_flight_per_model) return true;
+// Takes a place among the requests under way, unless there is none.
+std::optional<HttpResponse> InferService::Admit(const Job& job) {
+  const bool too_many = ++job.load->in_flight > limits_.in_flight_per_model;
+  const bool too_large = (bytes_in_flight_ += job.bytes) > limits_.in_flight_bytes;
+  if (!too_many && !too_large) return std::nullopt;
+  Leave(job);
+  return too_many ? Refuse(job, 429, "too many requests of model " + job.version().model + " are under way; try again")
+                  : Refuse(job, 503, "the requests under way take too much memory; try again");
+}
+
+void InferService::Leave(const Job& job) {
   --job.load->in_flight;
-  return false;
+  bytes_in_flight_ -= job.bytes;
 }
 
-void InferService::Submit(JobPtr job) {
-  if (pool_.TryRun([this, job] { Finish(*job, Run(*job)); })) return;
-  --job->load->in_flight;
-  job->respond(Refuse(*job, 503, "too many requests wait; try again"));
+void InferService::Read(const JobPtr& job, Batcher::Where where) {
+  auto request = job->dialect.Parse(job->request, job->version().signature);
+  if (!request) return Finish(*job, job->dialect.Refuse(StatusOf(request.error().code), request.error().Message()));
+  job->parsed = std::move(*request);
+  job->rows = job->parsed.inputs.empty() ? 0 : job->parsed.inputs.front().Rows();
+  if (SetDeadline(*job)) return Submit(job, where);
+  Finish(*job, job->dialect.Refuse(400, "the header \"timeout\" must be a whole number of milliseconds from 1"));
 }
 
-// Of a request that found no room.
+// The sooner one of header and body; false where the header makes no sense.
+bool InferService::SetDeadline(Job& job) const {
+  std::int64_t timeout_us = job.parsed.timeout_us;
+  if (const std::string* header = job.request.Header("timeout")) {
+    std::int64_t ms = 0;
+    const char* end = header->data() + header->size();
+    const auto [stop, error] = std::from_chars(header->data(), end, ms);
+    if (error != std::errc() || stop != end || ms < 1 || ms > kLongestTimeoutMs) return false;
+    timeout_us = timeout_us > 0 ? std::min(timeout_us, ms * 1000) : ms * 1000;
+  }
+  if (timeout_us > 0) job.deadline_us = job.admitted_us + std::min(timeout_us, kLongestTimeoutMs * 1000);
+  return true;
+}
+
+void InferService::Submit(const JobPtr& job, Batcher::Where where) {
+  job->shadow = shadow_.Copy(job->picked, job->parsed.inputs);
+  BatchItem item{.inputs = std::move(job->parsed.inputs),
+                 .deadline_us = job->deadline_us,
+                 .done = [this, job](Result<std::vector<Tensor>> outputs) { End(*job, outputs); }};
+  const Status taken = batcher_.Submit(job->version().queue, item, where);
+  if (taken) return;
+  const int status = taken.error().code == ErrorCode::kOverloaded ? 429 : 503;
+  Shed(*job, status, "model " + job->version().model + ": " + taken.error().cause);
+}
+
+void InferService::End(Job& job, Result<std::vector<Tensor>>& outputs) {
+  const bool too_late = !outputs && outputs.error().code == ErrorCode::kTimeout;
+  if (!too_late) shadow_.Compare(std::move(job.shadow), outputs ? &*outputs : nullptr);
+  if (outputs) return Finish(job, Answer(job, std::move(*outputs)));
+  if (too_late) return ShedLate(job, outputs.error().cause);
+  Finish(job, Failed(job, outputs.error()));
+}
+
+// Of a request that found no room or no time.
 HttpResponse InferService::Refuse(const Job& job, int status, const std::string& message) {
   ++metrics_.shed;
   return TryLater(job.dialect.Refuse(status, message));
+}
+
+// A deadline that has passed is no error of the version's for its metrics, but a release under way looks at it: a version that
+// is too slow would look well otherwise.
+void InferService::ShedLate(const Job& job, const std::string& message) {
+  CountPicked(job.picked, 503, clock_.MonotonicUs() - job.admitted_us);
+  Shed(job, 503, message);
+}
+
+// The same after its admission. It is no error of the version's.
+void InferService::Shed(const Job& job, int status, const std::string& message) {
+  Leave(job);
+  job.respond(Refuse(job, status, message));
 }
 
 void InferService::Finish(Job& job, HttpResponse response) {
   const std::int64_t took_us = clock_.MonotonicUs() - job.admitted_us;
   job.version().metrics->Count(response.status, took_us);
   CountPicked(job.picked, response.status, took_us);
-  --job.load->in_flight;
+  Leave(job);
   job.respond(std::move(response));
 }
 
-HttpResponse InferService::Run(Job& job) {
+HttpResponse InferService::Failed(const Job& job, const Error& error) {
   const ServedVersion& version = job.version();
-  auto request = job.dialect.Parse(job.request, version.signature);
-  if (!request) return job.dialect.Refuse(StatusOf(request.error().code), request.error().Message());
-  job.parsed = std::move(*request);
-  job.rows = job.parsed.inputs.empty() ? 0 : job.parsed.inputs.front().Rows();
-  auto copy = shadow_.Copy(job.picked, job.parsed.inputs);
-  auto outputs = version.runner->Run(std::move(job.parsed.inputs));
-  shadow_.Compare(std::move(copy), outputs ? &*outputs : nullptr);
-  if (outputs) return Answer(job, std::move(*outputs));
-  spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()),
-                outputs.error().Message());
+  spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()), error.Message());
   return job.dialect.Refuse(500, fmt::format("version {} of model {} failed on this input (request {}): {}",
-                                             version.ref.version, version.model, job.id(), outputs.error().cause));
+                                             version.ref.version, version.model, job.id(), error.cause));
 }
 
 HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {

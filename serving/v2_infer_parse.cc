@@ -313,6 +313,15 @@ Result<std::string> ReadKey(const object& root) {
   return std::string(text);
 }
 
+// How long the client waits for its answer, µs, as Triton has it: a whole number.
+Result<std::int64_t> ReadTimeout(const object& root) {
+  element timeout;
+  if (root.at_pointer("/parameters/timeout").get(timeout) != simdjson::SUCCESS || timeout.is_null()) return 0;
+  std::int64_t us = 0;
+  if (timeout.get_int64().get(us) == simdjson::SUCCESS && us >= 0) return us;
+  return Refuse("the parameter \"timeout\" must be a whole number of microseconds from 0");
+}
+
 // A parser keeps its buffers for the next request of its thread, unless the body was large.
 simdjson::dom::parser& ThreadParser() {
   thread_local simdjson::dom::parser parser;
@@ -335,6 +344,7 @@ Result<InferRequest> ParseInfer(std::string_view body, const Signature& signatur
   InferRequest request;
   RATCHET_ASSIGN(request.id, ReadId(root));
   RATCHET_ASSIGN(request.key, ReadKey(root));
+  RATCHET_ASSIGN(request.timeout_us, ReadTimeout(root));
   RATCHET_ASSIGN(request.inputs, ReadInputs(root, signature, body.size()));
   RATCHET_ASSIGN(request.wanted_outputs, ReadWanted(root, signature));
   return request;

@@ -36,6 +36,7 @@ std::optional<Target> ParseTarget(std::string_view path);
 struct InferRequest {
   std::string id;                           // empty = none given
   std::string key;                          // of the case, "parameters": {"key": …}; empty = none given
+  std::int64_t timeout_us = 0;              // "parameters": {"timeout": …}, µs; 0 = none given
   std::vector<Tensor> inputs;               // in the signature's order, each of them, all with the same rows
   std::vector<std::string> wanted_outputs;  // empty = all
 };

@@ -248,7 +248,7 @@ TEST_F(HttpServiceTest, TakesNoMoreConnectionsThanItsLimit) {
 
 TEST_F(HttpServiceTest, ShedsBeyondItsLimitsAndKeepsHealthAnswersAwayFromTheQueue) {
   auto runner = std::make_shared<GatedRunner>();
-  Serve({}, {.in_flight_per_model = 2, .waiting = 1, .threads = 1}, runner);
+  Serve({}, {.in_flight_per_model = 2, .threads = 1}, runner);
   std::vector<std::thread> under_way;
   std::atomic<int> answered{0};
   const auto load = host_.Snapshot()->models.at("m").load;
