@@ -62,6 +62,7 @@ class Feedback final : public LiveMetrics {
 
   std::optional<LiveFigure> FigureOf(const std::string& model, std::int64_t version, const std::string& metric,
                                      std::int64_t after_us) override;
+  std::vector<double> ScoresSince(const std::string& model, std::int64_t version, std::int64_t since_us) override;
 
   Result<std::int64_t> Dropped();
 
@@ -88,6 +89,13 @@ class Feedback final : public LiveMetrics {
   const Clock& clock_;
   const registry::Retention retention_;
   std::function<void()> listener_ = [] {};
+  struct Scores {
+    std::int64_t since_us = -1, last = 0;  // last: number of the newest
+    std::vector<double> values;
+  };
+  static constexpr size_t kMostWatchedVersions = 32;  // whose scores are kept at hand
+  std::mutex scores_mutex_;
+  std::map<Key, Scores> scores_;
   mutable std::mutex mutex_;
   std::map<Key, std::shared_ptr<const ScoringFacts>> facts_;
   std::map<Key, Figure> figures_;

@@ -47,6 +47,8 @@ struct InferService::Job {
   bool logged = false;
   RequestTimes times = {};
 
+  std::unique_ptr<ShadowCopy> shadow = {};  // of a request that a shadow is to answer as well
+
   const ServedVersion& version() const { return *picked.version; }
   const std::string& id() const { return parsed.id.empty() ? prediction_id : parsed.id; }
 };
@@ -59,12 +61,14 @@ InferService::InferService(ModelHost& host, ServeMetrics& metrics, const Clock& 
       limits_(limits),
       log_(log),
       id_random_(seed),
+      shadow_(clock),
       batcher_(limits.threads, limits.batch, clock),
       readers_(kReaders, kLargeWaiting) {}
 
 void InferService::Stop() {
   readers_.Stop();
   batcher_.Stop();
+  shadow_.Stop();
 }
 
 void InferService::Start(InferCall call, const InferDialect& dialect) {
@@ -77,8 +81,7 @@ void InferService::Start(InferCall call, const InferDialect& dialect) {
 
 void InferService::Route(InferCall call, const InferDialect& dialect, const ServedModel& model) {
   std::string prediction_id = FreshId();
-  const std::string* key = call.request.Header("x-ratchet-key");
-  auto picked = PickVersion(model, call.version, key ? *key : prediction_id);
+  auto picked = PickVersion(model, call.version, StickyKeyOf(model, call.request, prediction_id));
   if (!picked) {
     const int status = StatusOf(picked.error().code);
     HttpResponse refusal = dialect.Refuse(status, picked.error().cause);
@@ -143,6 +146,7 @@ bool InferService::SetDeadline(Job& job) const {
 }
 
 void InferService::Submit(const JobPtr& job, Batcher::Where where) {
+  job->shadow = shadow_.Copy(job->picked, job->parsed.inputs);
   BatchItem item{.inputs = std::move(job->parsed.inputs),
                  .deadline_us = job->deadline_us,
                  .done = [this, job](Result<std::vector<Tensor>> outputs, std::int64_t computed_us) {
@@ -157,8 +161,10 @@ void InferService::Submit(const JobPtr& job, Batcher::Where where) {
 }
 
 void InferService::End(Job& job, Result<std::vector<Tensor>>& outputs) {
+  const bool too_late = !outputs && outputs.error().code == ErrorCode::kTimeout;
+  if (!too_late) shadow_.Compare(std::move(job.shadow), outputs ? &*outputs : nullptr);
   if (outputs) return Finish(job, Answer(job, std::move(*outputs)));
-  if (outputs.error().code == ErrorCode::kTimeout) return Shed(job, 503, outputs.error().cause);
+  if (too_late) return ShedLate(job, outputs.error().cause);
   Finish(job, Failed(job, outputs.error()));
 }
 
@@ -166,6 +172,13 @@ void InferService::End(Job& job, Result<std::vector<Tensor>>& outputs) {
 HttpResponse InferService::Refuse(const Job& job, int status, const std::string& message) {
   ++metrics_.shed;
   return TryLater(job.dialect.Refuse(status, message));
+}
+
+// A deadline that has passed is no error of the version's for its metrics, but a release under way looks at it: a version that
+// is too slow would look well otherwise.
+void InferService::ShedLate(const Job& job, const std::string& message) {
+  CountPicked(job.picked, 503, clock_.MonotonicUs() - job.admitted_us);
+  Shed(job, 503, message);
 }
 
 // The same after its admission. It is no error of the version's.
@@ -184,6 +197,7 @@ void InferService::Finish(Job& job, HttpResponse response) {
     metrics.statistics.CountSuccess(job.rows, times, clock_.WallUs());
   else
     metrics.statistics.CountFailure(times.total);
+  CountPicked(job.picked, response.status, times.total);
   Leave(job);
   job.respond(std::move(response));
 }

@@ -17,6 +17,7 @@
 #include "serving/model_host.h"
 #include "serving/prediction_log.h"
 #include "serving/serve_metrics.h"
+#include "serving/shadow.h"
 
 namespace ratchet::serving {
 
@@ -69,6 +70,7 @@ class InferService {
   HttpResponse Refuse(const Job& job, int status, const std::string& message);
   void End(Job& job, Result<std::vector<Tensor>>& outputs);
   void Shed(const Job& job, int status, const std::string& message);
+  void ShedLate(const Job& job, const std::string& message);
   HttpResponse Failed(const Job& job, const Error& error);
   HttpResponse Answer(Job& job, std::vector<Tensor> outputs);
   void Log(Job& job, std::string answer);
@@ -81,6 +83,7 @@ class InferService {
   PredictionLog* const log_;
   std::mutex id_mutex_;
   std::mt19937_64 id_random_;
+  ShadowRunner shadow_;
   std::atomic<std::int64_t> bytes_in_flight_{0};
   Batcher batcher_;        // last, as the readers: their threads use all of the above
   InferencePool readers_;  // of large bodies

@@ -71,6 +71,27 @@ void ModelHost::Fail(const Wanted& wanted, const std::string& why, std::int64_t 
   Publish();
 }
 
+// What the route's split needs to be served; the counters of the step go on however often the split is made anew.
+static void SettleSplit(ServedModel& model) {
+  const auto& split = model.route.split;
+  model.split = nullptr;
+  if (!split || !model.live) return void(model.counts = nullptr);
+  if (!model.counts || model.counts->release() != split->release || model.counts->step() != split->step) {
+    std::vector<std::int64_t> versions{model.live->ref.version};
+    for (const SplitArm& arm : split->arms) versions.push_back(arm.ref.version);
+    model.counts = std::make_shared<SplitCounts>(split->release, split->step, versions, split->mode == SplitMode::kShadow, FreshInstance());
+  }
+  auto served = std::make_shared<ServedSplit>(ServedSplit{.release = split->release, .mode = split->mode, .arms = {},
+                                                          .live_counter = SplitCounts::Arm(model.counts, model.live->ref.version),
+                                                          .counts = model.counts});
+  for (const SplitArm& arm : split->arms) {
+    const auto version = model.ready.find(arm.ref.version);
+    if (version == model.ready.end()) return;  // a part of the shares would be none of those asked for
+    served->arms.push_back({arm.role, version->second, arm.share, SplitCounts::Arm(model.counts, arm.ref.version)});
+  }
+  model.split = std::move(served);
+}
+
 // The model as it can be served now: the wanted route if its live version is loaded, else the one served before.
 ServedModel ModelHost::Settle(const Route& wanted, const RouteSnapshot& before) const {
   ServedModel model;
@@ -89,6 +110,7 @@ ServedModel ModelHost::Settle(const Route& wanted, const RouteSnapshot& before) 
   } else if (model.live) {
     model.ready[model.live->ref.version] = model.live;
   }
+  SettleSplit(model);
   return model;
 }
 
@@ -138,6 +160,7 @@ std::map<std::string, ModelState> ModelHost::State() const {
   for (const auto& [name, model] : snapshot_.load()->models) {
     ModelState& state = states[name];
     state.epoch = model.route.epoch;
+    if (model.counts) state.arms = model.counts->Told();
     for (const auto& [version, served] : model.ready) state.ready.insert(version);
   }
   for (const auto& [key, failure] : failed_) states[key.first].failed[key.second.version] = failure.why;

@@ -33,12 +33,29 @@ struct ModelLoad {
   std::atomic<int> in_flight{0};
 };
 
+// How traffic is shared now. All its versions are loaded.
+struct ServedSplit {
+  std::int64_t release = 0;
+  SplitMode mode = SplitMode::kCanary;
+  struct Arm {
+    std::string role;
+    ServedVersionPtr version;
+    double share = 0;
+    std::shared_ptr<ArmCounter> counter;
+  };
+  std::vector<Arm> arms;
+  std::shared_ptr<ArmCounter> live_counter;
+  std::shared_ptr<SplitCounts> counts;
+};
+
 struct ServedModel {
   std::string name;
   Route route;            // the one that is served; epoch 0 = none yet
   ServedVersionPtr live;  // null = none yet
   std::map<std::int64_t, ServedVersionPtr> ready;
   std::shared_ptr<ModelLoad> load;
+  std::shared_ptr<const ServedSplit> split = {};  // null: all is the live version's; also while an arm's version is missing
+  std::shared_ptr<SplitCounts> counts = {};       // of the step that the route served is in
 };
 
 // What is served at one instant. Never changes once published.

@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "base/names.h"
+#include "serving/route_split_json.h"
 
 namespace ratchet::serving {
 namespace {
@@ -52,6 +53,7 @@ Result<Route> ReadRoute(const Json& value) {
   RATCHET_ASSIGN(route.live, ReadVersion(value, "live"));
   RATCHET_ASSIGN(route.previous, ReadVersion(value, "previous"));
   RATCHET_ASSIGN(route.loading, ReadVersion(value, "loading"));
+  RATCHET_ASSIGN(route.split, ReadSplit(value));
   return route;
 }
 
@@ -67,6 +69,8 @@ std::vector<VersionRef> Route::Named() const {
   for (const auto& version : {live, previous, loading}) {
     if (version && std::find(named.begin(), named.end(), *version) == named.end()) named.push_back(*version);
   }
+  for (const SplitArm& arm : split.value_or(RouteSplit{}).arms)
+    if (std::find(named.begin(), named.end(), arm.ref) == named.end()) named.push_back(arm.ref);
   return named;
 }
 
@@ -95,7 +99,8 @@ std::string SerialiseRouteTable(const RouteTable& table) {
                       {"epoch", route.epoch},
                       {"live", VersionJson(route.live)},
                       {"previous", VersionJson(route.previous)},
-                      {"loading", VersionJson(route.loading)}});
+                      {"loading", VersionJson(route.loading)},
+                      {"split", SplitJson(route.split)}});
   }
   return Json{{"revision", table.revision}, {"routes", routes}}.dump();
 }
@@ -106,6 +111,7 @@ std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, M
     Json failed = Json::object();
     for (const auto& [version, why] : state.failed) failed[std::to_string(version)] = why;
     states[model] = {{"epoch", state.epoch}, {"ready", state.ready}, {"failed", failed}};
+    if (state.arms) states[model]["arms"] = ArmsJson(*state.arms);
   }
   return Json{{"revision", revision}, {"models", states}}.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -9,22 +9,18 @@
 #include <vector>
 
 #include "base/result.h"
+#include "serving/arm_counts.h"
+#include "serving/route_split.h"
 
 // What the control plane wants served, as it comes over the wire and lies in routes.json; see docs/formats.md, "Routes
 // to replicas". Plain values and pure functions; any thread.
 namespace ratchet::serving {
 
-struct VersionRef {
-  std::int64_t version = 0;
-  std::string bundle;  // SHA-256 of its manifest.json
-
-  auto operator<=>(const VersionRef&) const = default;
-};
-
 struct Route {
   std::string model;
   std::int64_t epoch = 0;
   std::optional<VersionRef> live, previous, loading;
+  std::optional<RouteSplit> split = {};  // while a release is on its way
 
   std::vector<VersionRef> Named() const;  // live first, each once
   bool operator==(const Route&) const = default;
@@ -49,6 +45,7 @@ struct ModelState {
   std::int64_t epoch = 0;                      // of the route it serves; 0 = none yet
   std::set<std::int64_t> ready;                // versions loaded and warm
   std::map<std::int64_t, std::string> failed;  // version → why
+  std::optional<ArmsTold> arms = {};           // what was counted in the step of the route served
 };
 std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, ModelState>& models);
 

@@ -129,7 +129,7 @@ HttpResponse V2Service::AnswerModel(const v2::Target& target) const {
     if (!snapshot->settled) return Shed(503, "the routes are not loaded yet");
     return Refusal(404, "model " + Quoted(target.model) + " is not known here");
   }
-  const auto picked = PickVersion(found->second, target.version, "");
+  const auto picked = PickVersion(found->second, target.version, {});
   if (!picked && picked.error().code == ErrorCode::kNotFound) return Refusal(404, picked.error().cause);
   if (!picked) return Shed(503, picked.error().cause);
   if (target.question == v2::Question::kModelReady) {

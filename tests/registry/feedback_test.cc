@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "registry/predictions.h"
 #include "registry/store.h"
+#include "registry/watched_scores.h"
 
 namespace ratchet::registry {
 namespace {
@@ -209,6 +210,25 @@ TEST_F(FeedbackTest, TellsTheTwoDatabasesApart) {
   EXPECT_EQ(wrong.error().code, ErrorCode::kCorrupt);
   EXPECT_NE(wrong.error().Message().find("not the registry of Ratchet"), std::string::npos);
   EXPECT_TRUE(Store::Open(folder_ + "/events.db", clock_, EventsKind()));
+}
+
+TEST_F(FeedbackTest, TellsTheScoresOfAWatchInTheOrderOfJoining) {
+  auto named = Prediction(3);
+  named.role = "version";  // the client chose: no part of the comparison
+  Ship({Prediction(1), Prediction(2), named, Prediction(4), Prediction(5)});
+  Send({ById("p4", "no"), ById("p2", "yes"), ById("p3", "yes"), ById("p1", "yes")});
+  const auto after = [&](std::int64_t since_us, std::int64_t number, std::int64_t most = 100) {
+    return store_->Read([&](Db& db) -> Result<std::vector<NumberedScore>> { return ScoresAfter(db, "m", 1, since_us, number, most); }).value();
+  };
+  const auto all = after(0, 0);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].score, 0);
+  EXPECT_EQ(all[1].score, 1);
+  EXPECT_EQ(after(2000, 0).size(), 2u) << "what was predicted before does not count";
+  EXPECT_EQ(after(0, all[1].number).size(), 1u);
+  EXPECT_EQ(after(0, 0, 2).size(), 2u);
+  Send({ById("p5", "yes")});
+  EXPECT_EQ(after(0, all.back().number).size(), 1u);
 }
 
 }  // namespace

@@ -177,13 +177,19 @@ export class FakeApi {
     if (!model || part === undefined) return model;
     const versions = this.world.versions[name];
     if (part === 'releases') return paged(this.world.releases[name], query);
-    if (part === 'route') return { model: name, epoch: model.epoch, live: entry(versions, model.live), previous: entry(versions, model.previous), loading: null };
+    if (part === 'route') return { model: name, epoch: model.epoch, live: entry(versions, model.live), previous: entry(versions, model.previous), loading: null, split: null };
     if (version === undefined) return paged(versions, query);
     return last === 'decision' ? this.world.decisions[name][version] : versions.find((candidate) => candidate.version === Number(version));
   }
 
-  change([kind, name, action], body) {
+  change([kind, name, action, word], body) {
     if (kind === 'models' && action === 'rollback') return this.rollback(this.world.models.find((entry) => entry.name === name), body);
+    if (kind === 'models' && action === 'release') {
+      const release = this.world.releases[name].find((known) => ['watching', 'waiting'].includes(known.state));
+      Object.assign(release, word === 'abort' ? { state: 'aborted', ended_at: Date.now() * 1000, error: `aborted by loopback: ${body.reason}` } : { approved_by: 'loopback' });
+      this.emit('release', { model: name });
+      return release;
+    }
     if (kind === 'pipelines' && action === 'runs') {
       const run = { ...structuredClone(this.world.runs[0]), id: this.world.runs[0].id + 1, state: 'queued', reason: { kind: 'manual', detail: body.reason }, steps: this.world.runs[0].steps.map((step) => ({ ...step, state: 'pending', started_at: null, ended_at: null, attempts: [], progress: null })), started_at: null, summary: 'Queued.' };
       this.world.runs.unshift(run);
@@ -208,7 +214,7 @@ export class FakeApi {
   rollback(model, { to, reason }) {
     const versions = this.world.versions[model.name];
     const release = { id: 1 + Math.max(0, ...this.world.releases[model.name].map((known) => known.id)), model: model.name, kind: 'rollback', from: model.live, to, epoch: model.epoch + 1, state: 'done', strategy: 'immediate', actor: 'loopback', reason, run: null,
-      created_at: Date.now() * 1000, ended_at: Date.now() * 1000, took_ms: 17, error: null };
+      created_at: Date.now() * 1000, ended_at: Date.now() * 1000, took_ms: 17, error: null, plan: null, step: null, step_at: null, split: null, watched_s: 0, evidence: null, approved_by: null, harm: false };
     for (const version of versions) if (version.version === model.live) version.state = 'previous';
     for (const version of versions) if (version.version === to) version.state = 'live';
     Object.assign(model, { previous: model.live, live: to, epoch: model.epoch + 1 });

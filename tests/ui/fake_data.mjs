@@ -143,10 +143,21 @@ function decision(version) {
 function releases() {
   const promoted = [[1, null, 1], [2, 1, 2], [4, 2, 4], [5, 4, 5], [7, 5, 7], [8, 7, 8]];
   const list = promoted.map(([run, from, to], index) => ({ id: index + 1, model: kModel, kind: 'promote', from, to, epoch: index + 1, state: 'done', strategy: 'immediate', actor: 'scheduler',
-    reason: from === null ? 'beats the majority baseline' : `proven better than v${from}`, run, created_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), ended_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), took_ms: 31 + index * 3, error: null }));
+    reason: from === null ? 'beats the majority baseline' : `proven better than v${from}`, run, created_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), ended_at: ago((10 - to) * 1.3 * kDay_us - kMinute_us), took_ms: 31 + index * 3, error: null,
+    plan: null, step: null, step_at: null, split: null, watched_s: 0, evidence: null, approved_by: null, harm: false }));
   list.push({ ...list.at(-1), id: 7, kind: 'rollback', from: 8, to: 7, epoch: 7, actor: 'loopback', reason: 'shirts came out as coats at gate 4', run: null, created_at: ago(2 * kDay_us), ended_at: ago(2 * kDay_us), took_ms: 18 });
   list.push({ ...list.at(-1), id: 8, from: 7, to: 8, epoch: 8, reason: 'a camera was out of focus; v8 is fine', created_at: ago(1.9 * kDay_us), ended_at: ago(1.9 * kDay_us), took_ms: 14 });
   return list.reverse();
+}
+
+/// A canary under way: what the control plane says of it.
+function canary(model) {
+  const signal = (name, state, candidate, live, limit) => ({ name, state, candidate, live, candidate_bounds: [candidate * 0.5, candidate * 2], live_bounds: [live * 0.9, live * 1.1], limit, p: 0.31, level: 0.025, candidate_seen: 812, live_seen: 15_388 });
+  return { ...releases()[0], id: 9, model, kind: 'promote', from: 1, to: 2, epoch: null, state: 'watching', strategy: 'canary', actor: 'gate', reason: 'proven better than v1', run: null, created_at: ago(kMinute_us), ended_at: null, took_ms: null, error: null,
+    plan: { strategy: 'canary', approval: 'manual', steps: [0.05, 0.25, 1], watch: { for: 120, min_requests: 500, confidence: 0.95, error_rate: 0.01, p99_latency: '50ms' } },
+    step: 0, step_at: ago(kMinute_us), split: { mode: 'canary', arms: [{ role: 'canary', version: 2, share: 0.05 }] }, watched_s: 43,
+    evidence: { step: 0, requests: 812, paused: false, says: 'All is well so far: watched 43 s of 120 s.', mismatch: { found: false, p: 1 },
+      signals: [signal('error_rate', 'holds', 0.002, 0.003, 0.01), signal('p99_latency', 'doubt', 51_200, 38_400, 50_000)] }, approved_by: null, harm: false };
 }
 
 function runs() {
@@ -315,7 +326,7 @@ export function world(kind) {
   const made = {
     models: [{ name: kModel, live: 8, previous: 7, latest_version: 9, epoch: 8, metric: 'accuracy', created_at: ago(12 * kDay_us), updated_at: ago(kDay_us) }, price.model],
     versions: { [kModel]: versions().reverse(), [price.model.name]: price.versions.reverse() },
-    releases: { [kModel]: releases(), [price.model.name]: [] },
+    releases: { [kModel]: releases(), [price.model.name]: [canary(price.model.name)] },
     runs: runs(),
     // Found by their numbers only.
     unlisted: [sweepRun(), queuedRun()],

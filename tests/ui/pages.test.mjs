@@ -321,3 +321,21 @@ describe('Data and pipelines', () => {
     await own.close();
   });
 });
+
+describe('Release under way', () => {
+  test('Release under way, shows steps, shares and figures, and asks twice before it aborts', async () => {
+    const page = await open(browser, `${api.url}#/models/demand-forecast`);
+    const panel = page.getByRole('region', { name: 'Release under way' });
+    await panel.getByText('5 % of the traffic as canary').waitFor();
+    assert.match(await panel.getByRole('listitem').filter({ hasText: '5 %' }).first().getAttribute('aria-current'), /step/);
+    await panel.getByText('All is well so far: watched 43 s of 120 s.').waitFor();
+    assert.match(await panel.getByRole('row', { name: /p99 latency/ }).innerText(), /in doubt\s+51\.2 ms\s+38\.4 ms\s+50\.0 ms/);
+    assert.equal(await panel.getByRole('button', { name: 'Approve' }).count(), 0, 'it does not wait for anyone yet');
+    await panel.getByRole('button', { name: 'Abort' }).click();
+    await panel.getByLabel(/End it; v1 gets all traffic/).fill('too slow');
+    await panel.getByRole('button', { name: 'Abort the release' }).click();
+    await panel.waitFor({ state: 'detached' });
+    await page.getByRole('region', { name: 'Releases' }).getByText('aborted by loopback: too slow').waitFor();
+    await finish(page);
+  });
+});

@@ -423,7 +423,7 @@ export interface Release {
   from: number | null;
   to: number;
   epoch: number | null;
-  state: 'pending' | 'loading' | 'done' | 'failed' | 'aborted';
+  state: 'pending' | 'loading' | 'watching' | 'waiting' | 'done' | 'failed' | 'aborted';
   strategy: string;
   actor: string;
   reason: string;
@@ -432,6 +432,47 @@ export interface Release {
   ended_at: number | null;
   took_ms: number | null;
   error: string | null;
+  plan: ReleasePlan | null;
+  step: number | null;
+  step_at: number | null;
+  split: { mode: string; arms: { role: string; version: number; share: number }[] } | null;
+  watched_s: number;
+  evidence: ReleaseEvidence | null;
+  approved_by: string | null;
+  harm: boolean;
+}
+
+export interface ReleasePlan {
+  strategy: 'immediate' | 'shadow' | 'canary' | 'ab';
+  approval: 'auto' | 'manual';
+  steps?: number[];
+  share?: number;
+  shares?: Record<string, number>;
+  watch?: { for: number; min_requests: number; confidence: number; error_rate: number; p99_latency?: string; metric_drop?: number };
+}
+
+export interface ReleaseSignal {
+  name: 'error_rate' | 'p99_latency' | 'metric_drop';
+  state: 'quiet' | 'holds' | 'doubt' | 'harm';
+  candidate: number;
+  live: number;
+  candidate_bounds: [number, number | null];
+  live_bounds: [number, number | null];
+  limit: number;
+  p: number;
+  level: number;
+  candidate_seen: number;
+  live_seen: number;
+}
+
+export interface ReleaseEvidence {
+  step: number;
+  requests: number;
+  paused?: boolean;
+  says?: string;
+  signals: ReleaseSignal[];
+  mismatch: { found: boolean; p: number };
+  shadow?: { compared: number; differing: number; dropped: number; largest_difference: number };
 }
 
 export interface RouteEntry {
@@ -445,6 +486,7 @@ export interface Route {
   live: RouteEntry | null;
   previous: RouteEntry | null;
   loading: RouteEntry | null;
+  split: { release: number; step: number; mode: string; arms: { role: string; version: number; bundle: string; share: number }[] } | null;
 }
 
 export interface LiveEvent {
