@@ -78,13 +78,13 @@ void ShadowRunner::Stop() {
 std::unique_ptr<ShadowCopy> ShadowRunner::Copy(const Picked& picked, const std::vector<Tensor>& inputs) {
   if (!picked.shadow || picked.shadow->arms.empty()) return nullptr;
   const std::int64_t bytes = BytesOf(inputs);
-  const bool room = bytes <= limits_.request_bytes && bytes_.fetch_add(bytes) + bytes <= limits_.bytes;
-  if (!room) {
-    if (bytes <= limits_.request_bytes) bytes_ -= bytes;
+  const bool room = bytes_.fetch_add(bytes) + bytes <= limits_.bytes;
+  ByteLease lease(bytes_, bytes);
+  if (!room || bytes > limits_.request_bytes) {
     picked.shadow->counts->shadow().Dropped();
     return nullptr;
   }
-  return std::make_unique<ShadowCopy>(ShadowCopy{.split = picked.shadow, .inputs = inputs, .bytes = bytes,
+  return std::make_unique<ShadowCopy>(ShadowCopy{.split = picked.shadow, .inputs = inputs, .lease = std::move(lease),
                                                  .began_us = clock_.MonotonicUs(), .keyed = picked.keyed});
 }
 
@@ -94,19 +94,14 @@ void ShadowRunner::Compare(std::unique_ptr<ShadowCopy> copy, const std::vector<T
   copy->live_failed = live_outputs == nullptr;
   if (live_outputs) copy->live_outputs = *live_outputs;
   const std::shared_ptr<const ServedSplit> split = copy->split;
-  const std::int64_t bytes = copy->bytes;
   if (queue_.TryPush(std::move(copy))) return;
-  bytes_ -= bytes;
   split->counts->shadow().Dropped();
 }
 
 void ShadowRunner::WorkLoop() {
   setpriority(PRIO_PROCESS, 0, kNiceness);  // on Linux: of the calling thread
   while (!queue_.Drained())
-    for (auto& copy : queue_.PopMany(1, kIdleWait)) {
-      Run(*copy);
-      Release(*copy);
-    }
+    for (auto& copy : queue_.PopMany(1, kIdleWait)) Run(*copy);
 }
 
 // Both answers are counted here, so that the two arms have the same requests. The shadow's time is that of its computing.

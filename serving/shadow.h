@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/bounded_queue.h"
@@ -18,11 +19,27 @@ struct ShadowLimits {
   std::int64_t request_bytes = 4LL << 20;  // a larger request is not copied
 };
 
+// A part of the memory that copies may take; given back when it goes.
+class ByteLease {
+ public:
+  ByteLease() = default;
+  ByteLease(std::atomic<std::int64_t>& taken, std::int64_t bytes) : taken_(&taken), bytes_(bytes) {}
+  ByteLease(ByteLease&& other) noexcept : taken_(std::exchange(other.taken_, nullptr)), bytes_(other.bytes_) {}
+  ByteLease& operator=(ByteLease&&) = delete;
+  ~ByteLease() {
+    if (taken_) *taken_ -= bytes_;
+  }
+
+ private:
+  std::atomic<std::int64_t>* taken_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
 // A request's inputs on their way to the shadow as well.
 struct ShadowCopy {
   std::shared_ptr<const ServedSplit> split;
   std::vector<Tensor> inputs;
-  std::int64_t bytes = 0;
+  ByteLease lease = {};
   std::int64_t began_us = 0;      // monotonic
   bool keyed = false;
   bool live_failed = false;
@@ -39,7 +56,8 @@ class ShadowRunner {
   ShadowRunner(const ShadowRunner&) = delete;
   ShadowRunner& operator=(const ShadowRunner&) = delete;
 
-  // The copy to hand to Compare when the live version has answered; null where none is wanted, or there is no room. Any thread.
+  // The copy to hand to Compare when the live version has answered (or to let go); null where none is wanted, or there is no
+  // room. Any thread. It does not outlive the runner.
   std::unique_ptr<ShadowCopy> Copy(const Picked& picked, const std::vector<Tensor>& inputs);
   // The live outputs, or null where the live version failed. Any thread; never waits.
   void Compare(std::unique_ptr<ShadowCopy> copy, const std::vector<Tensor>* live_outputs);
@@ -49,7 +67,6 @@ class ShadowRunner {
  private:
   void WorkLoop();
   void Run(ShadowCopy& copy);
-  void Release(const ShadowCopy& copy) { bytes_ -= copy.bytes; }
 
   const Clock& clock_;
   const ShadowLimits limits_;
