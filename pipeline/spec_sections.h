@@ -20,6 +20,14 @@ inline const std::vector<std::string> kBudgetKeys{"p50_latency", "p99_latency", 
 void ReadBudgets(Section budgets, BudgetSpec& into);
 nlohmann::json BudgetsToJson(const BudgetSpec& budgets);
 
+// The keys of `predictions` and of `feedback`; the latter needs the spec's `data`.
+inline const std::vector<std::string> kPredictionKeys{"sample", "redact"};
+inline const std::vector<std::string> kFeedbackKeys{"dataset", "every", "within"};
+void ReadPredictions(Section predictions, PredictionSpec& into);
+void ReadFeedback(Section feedback, const DataSpec& data, FeedbackSpec& into);
+nlohmann::json PredictionsToJson(const PredictionSpec& predictions);
+nlohmann::json FeedbackToJson(const FeedbackSpec& feedback);
+
 // The faults that CheckRecipe tells (pipeline/spec_recipe.h), with the lines of `tree` where it is not null.
 void AddRecipeFaults(const Spec& spec, const nlohmann::json& recipes, const YamlNode* tree, Faults& faults);
 

@@ -63,6 +63,7 @@ Resolved Resolve(const RouteSnapshot& snapshot, const v2::Target& target) {
 struct V2Service::Job {
   ServedVersionPtr version;
   std::shared_ptr<ModelLoad> load;
+  std::shared_ptr<const LogSettings> log_settings;
   std::string body;
   std::int64_t admitted_us = 0;
   bool version_named = false;
@@ -134,6 +135,7 @@ void V2Service::Admit(const v2::Target& target, HttpRequest request, std::functi
   if (!resolved.version) return respond(std::move(resolved.refusal));
   auto job = std::make_shared<Job>(Job{.version = std::move(resolved.version),
                                        .load = resolved.model->load,
+                                       .log_settings = resolved.model->log,
                                        .body = std::move(request.body),
                                        .admitted_us = clock_.MonotonicUs(),
                                        .version_named = target.version.has_value()});
@@ -173,7 +175,7 @@ HttpResponse V2Service::Infer(Job& job) {
   const auto answer = [&](const std::vector<Tensor>& tensors) {
     return v2::InferJson(version.model, version.ref.version, id, prediction_id, tensors);
   };
-  const bool logged = log_ && log_->Wants();
+  const bool logged = log_ && log_->Wants(job.log_settings.get());
   std::string all;  // the log has all outputs, whatever the client wants
   if (logged && !request->wanted_outputs.empty()) all = answer(*outputs);
   HttpResponse response{.body = answer(v2::SelectOutputs(std::move(*outputs), request->wanted_outputs))};
@@ -188,6 +190,7 @@ void V2Service::Log(Job& job, const v2::InferRequest& request, std::string predi
                .id = std::move(prediction_id),
                .key = request.key.empty() ? request.id : request.key,
                .role = job.version_named ? "version" : "live",
+               .settings = job.log_settings,
                .rows = rows,
                .at_us = clock_.WallUs() - latency_us,
                .latency_us = latency_us,
