@@ -274,13 +274,26 @@ Outcome Explain(Context& context, const ExplainOptions& options) {
   return same ? kExitDone : kExitFailed;
 }
 
-Outcome Show(Context& context, const std::string& word) {
-  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", word, VersionIs::kOptional));
+struct ShowOptions {
+  std::string word;
+  std::string over;
+  LiveMetricView live;
+};
+constexpr std::pair<const char*, std::int64_t> kSpans[] = {{"1h", 3600}, {"6h", 6 * 3600}, {"1d", 86'400}, {"7d", 7 * 86'400}};
+
+Outcome Show(Context& context, ShowOptions options) {
+  RATCHET_ASSIGN(VersionedName named, ParseVersionedName("model", options.word, VersionIs::kOptional));
+  for (const auto& [name, span_s] : kSpans)
+    if (options.over == name) options.live.span_s = span_s;
+  const bool live_asked = options.live.span_s > 0 || !options.live.slice.empty();
   RATCHET_ASSIGN(Client client, context.Connect());
   if (named.version > 0) return ShowVersion(context, client, named);
   RATCHET_ASSIGN(std::string body, client.Get(ModelPath(named.name)));
   RATCHET_ASSIGN(Json model, DecodeAnswer(body));
   if (context.Json()) {
+    if (live_asked) {
+      RATCHET_ASSIGN(body, client.Get(LiveMetricPath(named.name, options.live)));
+    }
     PrintRaw(context.console, body);
     return kExitDone;
   }
@@ -294,7 +307,7 @@ Outcome Show(Context& context, const std::string& word) {
                                    {"Epoch", ShownInt(IntField(model, "epoch"))},
                                    {"Metric", TextField(model, "metric")},
                                    {"Updated", updated ? ShownTime(*updated) : ""}}, context.console));
-  RATCHET_TRY(PrintLiveMetric(context, client, named.name));
+  RATCHET_TRY(PrintLiveMetric(context, client, named.name, options.live));
   named.version = latest.value_or(0);
   if (named.version > 0) RATCHET_TRY(PrintDecision(context, client, named));
   return kExitDone;
@@ -451,15 +464,20 @@ void AddModelCommands(CLI::App& root, Context& context) {
               .examples = "ratchet model list"},
              [&context] { return List(context); });
 
-  auto shown = std::make_shared<std::string>();
+  auto shown = std::make_shared<ShowOptions>();
   CLI::App* show =
       AddCommand(*group, context,
                  {.name = "show",
                   .summary = "show a model with its newest decision, or one version with its own",
-                  .details = "Which version is live, which was live before, and why the gate decided as it did.",
-                  .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2"},
+                  .details = "Which version is live, which was live before, how they do by feedback, and why the gate decided as\n"
+                             "it did. --slice tells the live metric also by the values of a column, --over also over time.",
+                  .examples = "ratchet model show parcel-sorter\nratchet model show parcel-sorter@2\n"
+                              "ratchet model show churn --slice plan --over 1d"},
                  [&context, shown] { return Show(context, *shown); });
-  AddArgument(show, context, "NAME[@V]", *shown, "The model, or one version", Completes::kModel);
+  AddArgument(show, context, "NAME[@V]", shown->word, "The model, or one version", Completes::kModel);
+  show->add_option("--slice", shown->live.slice, "A column, an input's or the target, by whose values to tell the live metric")
+      ->type_name("COLUMN");
+  show->add_option("--over", shown->over, "Tell it over time, by hours or days")->type_name("SPAN")->check(OneOf({"1h", "6h", "1d", "7d"}));
 
   AddExplain(*group, context);
 

@@ -25,14 +25,18 @@ std::string ReadyText(const Json& ready) {
 }
 
 Table ReplicaTable(const Json& serve, std::int64_t now_us) {
-  Table table({{"REPLICA"}, {"MODEL"}, {"EPOCH", Align::kRight}, {"READY VERSIONS"}, {"SEEN"}});
+  Table table({{"REPLICA"}, {"MODEL"}, {"EPOCH", Align::kRight}, {"READY VERSIONS"}, {"SPOOLED", Align::kRight},
+               {"NOT KEPT", Align::kRight}, {"SEEN"}});
   for (const Json& replica : Field(serve, "replicas")) {
     auto seen_at = IntField(replica, "seen_at");
     std::string seen = seen_at ? ShownAge(*seen_at, now_us) : kAbsent;
+    const Json& predictions = Field(replica, "predictions");
+    const std::string spooled = ShownInt(IntField(predictions, "waiting")), not_kept = ShownInt(IntField(predictions, "dropped"));
     for (const auto& [name, model] : Field(replica, "models").items())
-      table.Add(
-          {TextField(replica, "id"), name, ShownInt(IntField(model, "epoch")), ReadyText(Field(model, "ready")), seen});
-    if (Field(replica, "models").empty()) table.Add({TextField(replica, "id"), kAbsent, kAbsent, kAbsent, seen});
+      table.Add({TextField(replica, "id"), name, ShownInt(IntField(model, "epoch")), ReadyText(Field(model, "ready")), spooled,
+                 not_kept, seen});
+    if (Field(replica, "models").empty())
+      table.Add({TextField(replica, "id"), kAbsent, kAbsent, kAbsent, spooled, not_kept, seen});
   }
   return table;
 }
@@ -75,8 +79,9 @@ void AddStatusCommand(CLI::App& root, Context& context) {
              {.name = "status",
               .summary = "show what the server, its worker and its data plane are doing",
               .details = "One look at the control plane: version, worker, replicas of the data plane with the\n"
-                         "route epoch and the versions that each holds ready. To find out why something does\n"
-                         "not work, ask 'ratchet doctor'.",
+                         "route epoch and the versions that each holds ready, how many predictions wait in its spool\n"
+                         "to be taken, and how many it answered but could not keep. To find out why something\n"
+                         "does not work, ask 'ratchet doctor'.",
               .examples = "ratchet status\nratchet status -o json"},
              [&context] { return ShowStatus(context); });
 }

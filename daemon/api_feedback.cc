@@ -1,5 +1,6 @@
 // Predictions that replicas ship, outcomes that users send, and the live metric that follows from both.
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 
@@ -7,7 +8,9 @@
 #include "daemon/api_handlers.h"
 #include "gate/live_metric.h"
 #include "pipeline/feedback_lines.h"
+#include "registry/feedback_batches.h"
 #include "registry/models.h"
+#include "registry/pipelines.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -17,6 +20,8 @@ constexpr size_t kMaxSpoolIdBytes = 64;
 constexpr std::int64_t kLeastSpanS = 60;
 constexpr std::int64_t kMostSpanS = 366LL * 86'400;
 constexpr std::int64_t kSpanS = 3600;
+constexpr size_t kMaxColumnBytes = 128;
+constexpr std::int64_t kMostWaitingCounted = 1'000'000;
 
 std::unexpected<Error> BadParameter(const char* name, std::string cause) {
   Error error{.code = ErrorCode::kInvalid, .operation = "read", .subject = name, .cause = std::move(cause), .hint = {}};
@@ -42,9 +47,34 @@ Json SeriesJson(const std::vector<registry::ScoreSpan>& series) {
   return items;
 }
 
-Json LiveVersionJson(const pipeline::LiveReport& report) {
+Json SlicesJson(const std::vector<pipeline::LiveSlice>& slices) {
+  Json items = Json::array();
+  for (const pipeline::LiveSlice& slice : slices)
+    items.push_back({{"group", slice.group}, {"rows", slice.rows}, {"value", slice.value}, {"series", SeriesJson(slice.series)}});
+  return items;
+}
+
+// What has become of joined rows, where the model's pipeline makes rows of them.
+Result<Json> FeedbackRowsJson(Api& api, const std::string& model) {
+  RATCHET_ASSIGN(const auto plans, api.store.Read([](Db& db) -> Result<std::vector<registry::FeedbackPlan>> {
+    return registry::FeedbackPlans(db);
+  }));
+  const auto plan = std::ranges::find(plans, model, &registry::FeedbackPlan::model);
+  if (plan == plans.end()) return Json();
+  return api.feedback.events().Read([&](Db& db) -> Result<Json> {
+    const auto waiting = registry::WaitingFeedback(db, model, plan->to, kMostWaitingCounted);
+    const auto totals = registry::BatchTotalsOf(db, model, plan->to);
+    return Json{{"dataset", plan->to}, {"every", plan->every}, {"within_s", plan->within_s}, {"waiting", waiting.rows},
+                {"pushed", totals.rows}, {"unfit", totals.unfit}, {"in_holdout", totals.in_holdout}, {"known", totals.known},
+                {"version", totals.version ? Json(*totals.version) : Json()},
+                {"pushed_at", totals.ended_at ? Json(*totals.ended_at) : Json()},
+                {"why_unfit", totals.why.empty() ? Json() : Json(totals.why)}};
+  });
+}
+
+Json LiveVersionJson(const pipeline::LiveReport& report, bool sliced) {
   const registry::VersionTotals& totals = report.totals;
-  return {{"version", totals.version},
+  Json json = {{"version", totals.version},
           {"metric", report.metric},
           {"higher_is_better", report.higher_is_better ? Json(*report.higher_is_better) : Json()},
           {"predictions", totals.predictions},
@@ -54,6 +84,8 @@ Json LiveVersionJson(const pipeline::LiveReport& report) {
           {"value", report.value ? Json(*report.value) : Json()},
           {"window_rows", report.window_rows},
           {"series", SeriesJson(report.series)}};
+  if (sliced) json["slices"] = SlicesJson(report.slices);
+  return json;
 }
 
 }  // namespace
@@ -91,16 +123,21 @@ Result<Response> GetLiveMetric(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::string name, NameParam(request, "model", "model"));
   RATCHET_ASSIGN(const std::int64_t span_s, NumberQuery(request, "span", kLeastSpanS, kMostSpanS, kSpanS));
   RATCHET_ASSIGN(const registry::Model model, api.store.Read([&](Db& db) { return registry::GetModel(db, name); }));
-  RATCHET_ASSIGN(const auto reports, api.feedback.Report(name, span_s * 1'000'000));
+  const auto slice = request.Query("slice");
+  if (slice && (slice->empty() || slice->size() > kMaxColumnBytes)) return BadParameter("slice", "it must be a column's name");
+  RATCHET_ASSIGN(const auto reports, api.feedback.Report(name, span_s * 1'000'000, slice));
   RATCHET_ASSIGN(const std::int64_t dropped, api.feedback.Dropped());
   Json versions = Json::array();
-  for (const pipeline::LiveReport& report : reports) versions.push_back(LiveVersionJson(report));
+  for (const pipeline::LiveReport& report : reports) versions.push_back(LiveVersionJson(report, slice.has_value()));
+  RATCHET_ASSIGN(Json rows, FeedbackRowsJson(api, name));
   return JsonResponse({{"model", name},
                        {"live", model.live ? Json(*model.live) : Json()},
                        {"window", gate::kLiveWindowRows},
                        {"least_rows", gate::kLeastLiveRows},
                        {"span_s", span_s},
                        {"dropped", dropped},
+                       {"slice", slice ? Json(*slice) : Json()},
+                       {"rows", std::move(rows)},
                        {"versions", std::move(versions)}});
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/api_handlers.h"
 #include "daemon/shapes.h"
 #include "registry/models.h"
+#include "registry/pipelines.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::int64_t kReleaseWaitUs = 130'000'000;  // a little over the time 
 constexpr std::int64_t kConfirmWaitMs = 15'000;
 constexpr std::int64_t kSyncHoldUs = 20'000'000;
 constexpr size_t kMaxReplicaIdBytes = 128;
+constexpr size_t kMaxFollowed = 1000;  // models that a replica names
 
 Result<registry::Release> LoadRelease(Api& api, std::int64_t id) {
   return api.store.Read([&](Db& db) { return registry::GetRelease(db, id); });
@@ -104,10 +106,43 @@ Result<std::map<std::string, ReplicaModel>> ReadReplicaModels(const Json& body) 
   return models;
 }
 
-Json RouteTableJson(const registry::RouteTable& table) {
+Result<ReplicaTold> ReadReplicaTold(const Json& body) {
+  ReplicaTold told;
+  const auto bad = [](const char* what) { return Fail(ErrorCode::kInvalid, "read the replica's state", "", what); };
+  const Json only = body.value("only", Json::array()), predictions = body.value("predictions", Json());
+  if (!only.is_array() || only.size() > kMaxFollowed) return bad("`only` is no list of at most 1000 models");
+  for (const Json& model : only) {
+    if (!model.is_string()) return bad("`only` has an entry that is no text");
+    told.only.insert(model.get<std::string>());
+  }
+  if (predictions.is_null()) return told;
+  if (!predictions.is_object()) return bad("`predictions` is no object");
+  told.predictions.emplace();
+  for (const auto& [name, into] : {std::pair{"waiting", &told.predictions->waiting}, {"spool_bytes", &told.predictions->spool_bytes},
+                                   {"dropped", &told.predictions->dropped}}) {
+    const Json value = predictions.value(name, Json(0));
+    if (!value.is_number_integer()) return bad("a number of `predictions` is none");
+    *into = value.get<std::int64_t>();
+  }
+  return told;
+}
+
+// What replicas are to serve, and how they log what they answer.
+struct Wanted {
+  registry::RouteTable table;
+  registry::PredictionSettings settings;
+
+  std::int64_t Revision() const { return table.revision + settings.revision; }
+};
+
+Json RouteTableJson(const Wanted& wanted) {
   Json routes = Json::array();
-  for (const registry::Route& route : table.routes) routes.push_back(RouteJson(route));
-  return {{"revision", table.revision}, {"routes", std::move(routes)}};
+  for (const registry::Route& route : wanted.table.routes) {
+    routes.push_back(RouteJson(route));
+    const auto settings = wanted.settings.of_model.find(route.model);
+    if (settings != wanted.settings.of_model.end()) routes.back()["log"] = settings->second;
+  }
+  return {{"revision", wanted.Revision()}, {"routes", std::move(routes)}};
 }
 
 }  // namespace
@@ -163,20 +198,22 @@ Result<Response> SyncReplica(Api& api, const Request& request) {
   const std::string id = request.Param("id");
   if (id.size() > kMaxReplicaIdBytes)
     return Fail(ErrorCode::kInvalid, "take in replica", Quoted(id), "its id is too long");
-  RATCHET_ASSIGN(const Json body, ReadObject(request, {"revision", "models"}));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"revision", "models", "only", "predictions"}));
   const Json held = body.value("revision", Json(0));
   RATCHET_ASSIGN(auto models, ReadReplicaModels(body));
-  RATCHET_ASSIGN(const std::uint64_t report, api.replicas.Report(id, std::move(models)));
+  RATCHET_ASSIGN(auto told, ReadReplicaTold(body));
+  RATCHET_ASSIGN(const std::uint64_t report, api.replicas.Report(id, std::move(models), std::move(told)));
   const std::int64_t deadline_us = api.clock.MonotonicUs() + kSyncHoldUs;
   for (;;) {
     const std::uint64_t seen = api.commits.count();
-    auto table = api.store.Read([](Db& db) -> Result<registry::RouteTable> { return registry::Routes(db); });
-    if (!table) return std::unexpected(table.error());
-    if (Json(table->revision) != held || api.clock.MonotonicUs() >= deadline_us)
-      return JsonResponse(RouteTableJson(*table));
+    RATCHET_ASSIGN(const Wanted wanted, api.store.Read([](Db& db) -> Result<Wanted> {
+      return Wanted{registry::Routes(db), registry::PredictionSettingsOf(db)};
+    }));
+    if (Json(wanted.Revision()) != held || api.clock.MonotonicUs() >= deadline_us)
+      return JsonResponse(RouteTableJson(wanted));
     if (request.abandoned()) {
       api.replicas.Detach(id, report);
-      return JsonResponse(RouteTableJson(*table));
+      return JsonResponse(RouteTableJson(wanted));
     }
     api.commits.WaitPast(seen, 1000ms);
   }

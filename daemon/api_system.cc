@@ -41,7 +41,12 @@ Json ReplicaJson(const Replica& replica) {
     for (const auto& [version, why] : model.failed) failed[std::to_string(version)] = why;
     models[name] = {{"epoch", model.epoch}, {"ready", model.ready}, {"failed", std::move(failed)}};
   }
-  return {{"id", replica.id}, {"models", std::move(models)}, {"seen_at", replica.seen_at}};
+  Json json = {{"id", replica.id}, {"models", std::move(models)}, {"only", replica.told.only}, {"predictions", nullptr},
+               {"seen_at", replica.seen_at}};
+  if (const auto& predictions = replica.told.predictions)
+    json["predictions"] = {{"waiting", predictions->waiting}, {"spool_bytes", predictions->spool_bytes},
+                           {"dropped", predictions->dropped}};
+  return json;
 }
 
 Result<Json> CountsJson(Api& api) {

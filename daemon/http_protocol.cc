@@ -12,16 +12,19 @@
 namespace ratchet::daemon {
 namespace {
 
-// The head without its Range headers: no part of an answer is ever sent alone, and the library would refuse those that it
+// Under which name the library sees a Range header: it would act on it behind the handler's back, and refuse those that it
 // cannot read, where RFC 9110 wants them passed over.
-std::string WithoutRange(std::string_view head) {
+constexpr std::string_view kHiddenRange = "X-Ratchet-Range";
+
+std::string WithHiddenRange(std::string_view head) {
   constexpr std::string_view kName = "range:";
   std::string kept;
   while (!head.empty()) {
     const size_t end = head.find("\r\n") + 2;
     const std::string_view name = head.substr(0, kName.size());
-    if (name.size() < kName.size() || strncasecmp(name.data(), kName.data(), kName.size()) != 0)
-      kept += head.substr(0, end);
+    const bool hide = name.size() == kName.size() && strncasecmp(name.data(), kName.data(), kName.size()) == 0;
+    if (hide) kept += kHiddenRange;
+    kept += head.substr(hide ? kName.size() - 1 : 0, end - (hide ? kName.size() - 1 : 0));
     head.remove_prefix(end);
   }
   return kept;
@@ -31,7 +34,7 @@ std::string WithoutRange(std::string_view head) {
 class ConnectionStream final : public httplib::Stream {
  public:
   ConnectionStream(Connection& connection, size_t head_bytes)
-      : connection_(connection), head_(WithoutRange(connection.held().substr(0, head_bytes))) {
+      : connection_(connection), head_(WithHiddenRange(connection.held().substr(0, head_bytes))) {
     connection_.Take(head_bytes);
   }
 
@@ -150,7 +153,8 @@ class HttpProtocol::Engine final : public httplib::Server {
         .request = {}, .connection = current_->connection, .head = current_->head, .body_left = current_->body_left};
     arrival.request.method = in.method;
     arrival.request.path = in.target;
-    for (const auto& [name, value] : in.headers) arrival.request.headers.emplace(name, value);
+    for (const auto& [name, value] : in.headers)
+      arrival.request.headers.emplace(name == kHiddenRange ? "Range" : name, value);
     current_->understood = true;
     Response answer = answer_(arrival);
     current_->body_left = arrival.body_left;

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "daemon/api.h"
 #include "daemon/control_loop.h"
+#include "daemon/feedback_pusher.h"
 #include "daemon/http_server.h"
 #include "daemon/serve_supervisor.h"
 #include "daemon/settings.h"
@@ -69,7 +70,10 @@ class Daemon {
                                                         .needs_replica = !settings_.no_serve});
     orchestrator_->WatchLiveMetrics(*feedback_);
     loop_.emplace(*orchestrator_, *worker_, clock_);
-    feedback_->OnJoined([this] { loop_->Wake(); });
+    feedback_->OnJoined([this] {
+      loop_->Wake();
+      if (pusher_) pusher_->Wake();
+    });
     drift_.emplace(*store_, *blobs_, files_, clock_, data_ + "/summaries");
     store_->OnCommit([this] { commits_.Raise(); });
     store_->OnCommit([this] { loop_->Wake(); }, std::this_thread::get_id());  // the loop's thread is this one
@@ -84,7 +88,9 @@ class Daemon {
   void Run() {
     spdlog::info("ratchetd {} answers on http://{} for {}", kVersion, http_->address(), data_);
     drift_->Start();
+    pusher_->Start();
     loop_->Run();
+    pusher_->Stop();
     drift_->Stop();
     http_ = nullptr;
     if (serve_) serve_->Stop(kServeStopMs);
@@ -167,6 +173,7 @@ class Daemon {
                      .serve_url = [this] { return ServeUrl(); },
                      .manages_serve = !settings_.no_serve,
                      .worker = [this] { return WorkerStatus(*worker_); }});
+    pusher_.emplace(*api_);
     HttpOptions options{.host = listen.host, .port = listen.port, .limits = {}, .observe = {}};
     options.observe = [this](const Served& served) { metrics_.CountRequest(served); };
     RATCHET_ASSIGN(http_, HttpServer::Start(std::move(options), BindRoutes(*api_), clock_));
@@ -216,6 +223,7 @@ class Daemon {
   std::optional<pipeline::ForkServer> worker_;
   std::optional<pipeline::Orchestrator> orchestrator_;
   std::optional<Api> api_;
+  std::optional<FeedbackPusher> pusher_;
   std::optional<ServeSupervisor> serve_;
   std::unique_ptr<HttpServer> http_;
 };

@@ -5,7 +5,8 @@
 
 namespace ratchet::daemon {
 
-Result<std::uint64_t> ReplicaHub::Report(const std::string& id, std::map<std::string, ReplicaModel> models) {
+Result<std::uint64_t> ReplicaHub::Report(const std::string& id, std::map<std::string, ReplicaModel> models,
+                                         ReplicaTold told) {
   std::uint64_t report = 0;
   {
     std::lock_guard lock(mutex_);
@@ -14,7 +15,7 @@ Result<std::uint64_t> ReplicaHub::Report(const std::string& id, std::map<std::st
       return Fail(ErrorCode::kOverloaded, "take in replica", id,
                   "there are " + std::to_string(kMaxReplicas) + " already", "Wait until some have gone");
     report = ++reports_;
-    replicas_[id] = {id, std::move(models), clock_.WallUs(), clock_.MonotonicUs(), true, report};
+    replicas_[id] = {id, std::move(models), std::move(told), clock_.WallUs(), clock_.MonotonicUs(), true, report};
     changed_.notify_all();
   }
   listener_();
@@ -53,7 +54,7 @@ pipeline::LoadState ReplicaHub::Loaded(const std::string& model, std::int64_t ve
   DropSilent();
   bool any = false;
   for (const auto& [id, replica] : replicas_) {
-    if (!replica.attached) continue;
+    if (!replica.attached || !replica.Follows(model)) continue;
     const auto state = replica.models.find(model);
     if (state == replica.models.end()) return {};
     const auto failure = state->second.failed.find(version);
@@ -90,7 +91,7 @@ void ReplicaHub::DropSilent() {
 std::string ReplicaHub::Behind(const std::string& model, std::int64_t epoch) const {
   bool any = false;
   for (const auto& [id, replica] : replicas_) {
-    if (!replica.attached) continue;
+    if (!replica.attached || !replica.Follows(model)) continue;
     any = true;
     const auto state = replica.models.find(model);
     if (state == replica.models.end() || state->second.epoch < epoch) return id;

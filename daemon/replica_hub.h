@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,13 +26,25 @@ struct ReplicaModel {
   std::map<std::int64_t, std::string> failed;  // version → why
 };
 
+// What one replica told of itself.
+struct ReplicaTold {
+  std::set<std::string> only = {};                 // the models that it follows; empty = all
+  struct Predictions {
+    std::int64_t waiting = 0, spool_bytes = 0, dropped = 0;
+  };
+  std::optional<Predictions> predictions = {};     // in its spool; none: it logs none
+};
+
 struct Replica {
   std::string id;
   std::map<std::string, ReplicaModel> models;
+  ReplicaTold told = {};
   std::int64_t seen_at = 0;  // wall time
   std::int64_t seen_mono_us = 0;
   bool attached = false;  // it holds a request open, or has just been answered
   std::uint64_t report = 0;  // number of its newest report
+
+  bool Follows(const std::string& model) const { return told.only.empty() || told.only.contains(model); }
 };
 
 // What is known of the replicas that serve: soft state, built from their sync requests alone. Any thread.
@@ -46,13 +59,13 @@ class ReplicaHub final : public pipeline::ServingView {
   void ExpectReplica() { expects_replica_ = true; }
 
   // Takes in what a replica says; returns the report's number. kOverloaded beyond kMaxReplicas.
-  Result<std::uint64_t> Report(const std::string& id, std::map<std::string, ReplicaModel> models);
+  Result<std::uint64_t> Report(const std::string& id, std::map<std::string, ReplicaModel> models, ReplicaTold told = {});
   // The connection of that report broke: the replica is not waited for until it reports again. Nothing, if it has
   // reported anew in the meantime.
   void Detach(const std::string& id, std::uint64_t report);
   std::vector<Replica> List();
 
-  // Returns when each attached replica has confirmed the model's epoch (at once when there is none, and none is
+  // Returns when each attached replica that follows the model has confirmed the model's epoch (at once when there is none, and none is
   // expected); kTimeout names one that has not within `wait_ms`.
   Status WaitForEpoch(const std::string& model, std::int64_t epoch, std::int64_t wait_ms);
 
@@ -62,7 +75,7 @@ class ReplicaHub final : public pipeline::ServingView {
 
  private:
   void DropSilent();
-  // An attached replica behind the epoch, or empty.
+  // An attached replica that follows the model and is behind the epoch, or empty.
   std::string Behind(const std::string& model, std::int64_t epoch) const;
 
   const Clock& clock_;

@@ -73,7 +73,7 @@ constexpr ApiRoute kRoutes[] = {
     {{"GET", "/api/v1/models/{model}/releases", "listReleases", kViewer, kPlain, kNone, "", kPaged}, ListReleases},
     {{"GET", "/api/v1/models/{model}/route", "getRoute", kViewer, kPlain, kNone, ""}, GetRoute},
     {{"POST", "/api/v1/models/{model}/feedback", "postFeedback", kOperator, kPlain, kBatch, kOutcomeTypes}, PostFeedback},
-    {{"GET", "/api/v1/models/{model}/live-metric", "getLiveMetric", kViewer, kPlain, kNone, "", "span"}, GetLiveMetric},
+    {{"GET", "/api/v1/models/{model}/live-metric", "getLiveMetric", kViewer, kPlain, kNone, "", "span slice"}, GetLiveMetric},
 
     {{"POST", "/api/v1/replicas/{id}/predictions", "postPredictions", kOperator, kPlain, kBatch, kLines, "spool started dropped"},
      PostPredictions},

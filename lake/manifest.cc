@@ -80,6 +80,8 @@ Result<Manifest> FromJson(const Json& json) {
     manifest.segments.push_back(std::move(*segment));
   }
   RATCHET_ASSIGN(manifest.retired, RetiredFromJson(json, manifest.version));
+  if (const auto feedback = json.find("feedback"); feedback != json.end())
+    manifest.feedback = FeedbackPush{.model = feedback->at("model"), .batch = feedback->at("batch")};
   if (json.at("rows") != Json(RowsJson(RowsOf(manifest)))) return Corrupt("its counts of rows do not add up");
   return manifest;
 }
@@ -89,6 +91,7 @@ Result<Manifest> FromJson(const Json& json) {
 Manifest NextManifest(const Manifest& previous, const std::vector<IngestedPack>& pushed) {
   Manifest next = previous;
   ++next.version;
+  next.feedback = std::nullopt;
   for (const IngestedPack& pack : pushed) {
     next.segments.push_back({pack.split, pack.sha256, pack.rows, pack.bytes, next.version, 0});
   }
@@ -132,6 +135,7 @@ std::string ManifestToJson(const Manifest& manifest) {
   json["rows"] = RowsJson(RowsOf(manifest));
   if (manifest.retired)
     json["retired"] = OrderedJson{{"until_push", manifest.retired->until_push}, {"keys", manifest.retired->keys}, {"count", manifest.retired->count}};
+  if (manifest.feedback) json["feedback"] = OrderedJson{{"model", manifest.feedback->model}, {"batch", manifest.feedback->batch}};
   return json.dump();
 }
 

@@ -39,6 +39,15 @@ struct Retired {
   bool operator==(const Retired&) const = default;
 };
 
+// Which batch of feedback a version's push was: it tells whether a batch that was under way when its process died has come
+// in. The numbers are those of events.db.
+struct FeedbackPush {
+  std::string model;
+  std::int64_t batch = 0;
+
+  bool operator==(const FeedbackPush&) const = default;
+};
+
 // What a dataset version is made of (docs/formats.md). Version 0 with no segments stands for a dataset before its first
 // push; it is never stored.
 struct Manifest {
@@ -48,6 +57,7 @@ struct Manifest {
   SplitPolicy split;
   std::vector<Segment> segments;
   std::optional<Retired> retired = std::nullopt;
+  std::optional<FeedbackPush> feedback = std::nullopt;  // of this version's own push
 
   bool operator==(const Manifest&) const = default;
 };

@@ -108,6 +108,7 @@ class Rotator {
     RATCHET_TRY(FindTwins());
     made_.next = before_;
     ++made_.next.version;
+    made_.next.feedback = std::nullopt;
     made_.next.segments.clear();
     for (const Segment& segment : before_.segments) {
       if (IsSpent(segment, until_push_)) RATCHET_TRY(Retire(segment));

@@ -15,8 +15,8 @@ using registry::Db;
 constexpr std::int64_t kMostVersionsTold = 50;
 constexpr std::int64_t kMostRowsInSeries = 100'000;
 constexpr size_t kMostFactsKept = 10'000;
-constexpr std::int64_t kDeleteEveryUs = 10'000'000;
-constexpr std::int64_t kMostDeletedAtOnce = 20'000;  // keeps the writer free for those who wait
+constexpr std::int64_t kMostDeletedAtOnce = 1'000;     // keeps the writer free for those who wait
+constexpr std::int64_t kDeletionShareUs = 5'000'000;  // at a time
 
 std::int64_t SequenceIn(std::string_view line) {
   const auto object = nlohmann::json::parse(line, nullptr, false);
@@ -66,9 +66,10 @@ Result<Feedback::TakenLines> Feedback::TakeBatch(const ShippedLines& shipped) {
     batch.last_sequence = std::max(batch.last_sequence, one ? one->sequence : SequenceIn(line));
     if (one) {
       batch.predictions.push_back(std::move(*one));
-    } else if (++taken.refused == 1) {
-      taken.first_fault = one.error().Message();
+      continue;
     }
+    batch.refused.push_back(SequenceIn(line));
+    if (++taken.refused == 1) taken.first_fault = one.error().Message();
   }
   if (taken.refused > 0)
     spdlog::warn("{} predictions of replica {} are refused: {}", taken.refused, shipped.replica, taken.first_fault);
@@ -83,7 +84,6 @@ Result<Feedback::TakenLines> Feedback::TakeBatch(const ShippedLines& shipped) {
     counts_.joined += taken.batch.joined;
   }
   if (taken.batch.joined > 0) listener_();
-  if (Status deleted = DeleteWhatIsPast(); !deleted) spdlog::error("{}", deleted.error().Message());
   return taken;
 }
 
@@ -104,35 +104,38 @@ Result<registry::TakenOutcomes> Feedback::TakeOutcomes(const std::string& model,
   return taken;
 }
 
-// A little at a time, beside what comes in: events.db grows by what comes in alone.
-Status Feedback::DeleteWhatIsPast() {
-  const std::int64_t now_us = clock_.MonotonicUs();
-  std::int64_t due_us = next_deletion_us_;
-  if (now_us < due_us || !next_deletion_us_.compare_exchange_strong(due_us, now_us + kDeleteEveryUs)) return {};
-  RATCHET_ASSIGN(const std::int64_t gone, events_.Write([&](Db& db) -> Result<std::int64_t> {
-    return registry::DeletePast(db, clock_.WallUs(), retention_, kMostDeletedAtOnce);
-  }));
-  if (gone >= kMostDeletedAtOnce) next_deletion_us_ = 0;  // there may be more
-  std::lock_guard lock(mutex_);
-  counts_.deleted += gone;
+Status Feedback::DeleteWhatIsPast(const std::stop_token& stop) {
+  const std::int64_t until_us = clock_.MonotonicUs() + kDeletionShareUs;
+  while (!stop.stop_requested()) {
+    RATCHET_ASSIGN(const std::int64_t gone, events_.Write([&](Db& db) -> Result<std::int64_t> {
+      return registry::DeletePast(db, clock_.WallUs(), retention_, kMostDeletedAtOnce);
+    }));
+    {
+      std::lock_guard lock(mutex_);
+      counts_.deleted += gone;
+    }
+    if (gone < kMostDeletedAtOnce || clock_.MonotonicUs() >= until_us) return {};
+  }
   return {};
 }
 
-Result<std::vector<LiveReport>> Feedback::Report(const std::string& model, std::int64_t span_us) {
+Result<std::vector<LiveReport>> Feedback::Report(const std::string& model, std::int64_t span_us,
+                                                 const std::optional<std::string>& slice) {
   RATCHET_TRY(registry_.Read([&](Db& db) { return registry::GetModel(db, model); }));
   RATCHET_ASSIGN(const auto totals, events_.Read([&](Db& db) -> Result<std::vector<registry::VersionTotals>> {
     return registry::TotalsOf(db, model, kMostVersionsTold);
   }));
   std::vector<LiveReport> reports;
   for (const registry::VersionTotals& of_version : totals) {
-    LiveReport report{.totals = of_version, .metric = {}, .higher_is_better = {}, .value = {}, .series = {}};
-    RATCHET_TRY(CompleteReport(model, span_us, report));
+    LiveReport report{.totals = of_version, .metric = {}, .higher_is_better = {}, .value = {}, .series = {}, .slices = {}};
+    RATCHET_TRY(CompleteReport(model, span_us, reports.size() < kMostVersionsSliced ? slice : std::nullopt, report));
     reports.push_back(std::move(report));
   }
   return reports;
 }
 
-Status Feedback::CompleteReport(const std::string& model, std::int64_t span_us, LiveReport& report) {
+Status Feedback::CompleteReport(const std::string& model, std::int64_t span_us, const std::optional<std::string>& slice,
+                                LiveReport& report) {
   const std::int64_t version = report.totals.version;
   auto known = registry_.Read([&](Db& db) { return registry::GetVersion(db, model, version); });
   if (!known) return {};  // predictions may outlive what the registry knows, as after a restore
@@ -146,6 +149,10 @@ Status Feedback::CompleteReport(const std::string& model, std::int64_t span_us, 
     if (window.rows > 0) report.value = gate::LiveFigureOfMean(*metric, window.mean);
     report.series = registry::ScoresOverTime(db, model, version, span_us, kMostRowsInSeries);
     for (registry::ScoreSpan& span : report.series) span.mean = gate::LiveFigureOfMean(*metric, span.mean);
+    if (!slice) return {};
+    LiveSlices slices(*slice, known->manifest, *metric, span_us);
+    registry::ForLatestScored(db, model, version, kMostRowsInSlices, [&](const registry::ScoredRow& row) { slices.Add(row); });
+    report.slices = slices.Told();
     return {};
   });
 }

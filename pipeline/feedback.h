@@ -1,12 +1,12 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +14,7 @@
 
 #include "pipeline/live_metrics.h"
 #include "pipeline/live_score.h"
+#include "pipeline/live_slices.h"
 #include "registry/feedback.h"
 #include "registry/predictions.h"
 #include "registry/store.h"
@@ -28,6 +29,7 @@ struct LiveReport {
   std::optional<double> value;          // over the latest window_rows rows
   std::int64_t window_rows = 0;
   std::vector<registry::ScoreSpan> series;  // `mean` is the metric's figure here
+  std::vector<LiveSlice> slices;            // where they were asked for, over the latest kMostRowsInSlices rows
 };
 
 // A batch as it came from a replica.
@@ -57,14 +59,24 @@ class Feedback final : public LiveMetrics {
   // The model must be there: kNotFound.
   Result<registry::TakenOutcomes> TakeOutcomes(const std::string& model, const std::vector<registry::OutcomeInput>& outcomes);
 
-  // The latest versions with predictions, newest first; kNotFound where there is no such model.
-  Result<std::vector<LiveReport>> Report(const std::string& model, std::int64_t span_us);
+  static constexpr std::int64_t kMostRowsInSlices = 10'000;
+  static constexpr size_t kMostVersionsSliced = 5;
+  // The latest versions with predictions, newest first; kNotFound where there is no such model. With `slice`, a column,
+  // the newest kMostVersionsSliced also by that column's values.
+  Result<std::vector<LiveReport>> Report(const std::string& model, std::int64_t span_us,
+                                         const std::optional<std::string>& slice = {});
 
   std::optional<LiveFigure> FigureOf(const std::string& model, std::int64_t version, const std::string& metric,
                                      std::int64_t after_us) override;
   std::vector<double> ScoresSince(const std::string& model, std::int64_t version, std::int64_t since_us) override;
 
   Result<std::int64_t> Dropped();
+
+  // Deletes what is past its retention, in small batches between which others write; returns when there is no more, it
+  // was stopped, or it has had its share of the time.
+  Status DeleteWhatIsPast(const std::stop_token& stop = {});
+
+  registry::Store& events() { return events_; }
 
   // Since this process began, for /metrics.
   struct Counts {
@@ -81,8 +93,8 @@ class Feedback final : public LiveMetrics {
   };
   std::shared_ptr<const ScoringFacts> Facts(const std::string& model, std::int64_t version);
   registry::RowScore Scorer();
-  Status CompleteReport(const std::string& model, std::int64_t span_us, LiveReport& report);
-  Status DeleteWhatIsPast();
+  Status CompleteReport(const std::string& model, std::int64_t span_us, const std::optional<std::string>& slice,
+                        LiveReport& report);
 
   registry::Store& registry_;
   registry::Store& events_;
@@ -100,7 +112,6 @@ class Feedback final : public LiveMetrics {
   std::map<Key, std::shared_ptr<const ScoringFacts>> facts_;
   std::map<Key, Figure> figures_;
   Counts counts_;
-  std::atomic<std::int64_t> next_deletion_us_{0};
 };
 
 }  // namespace ratchet::pipeline

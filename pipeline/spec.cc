@@ -245,7 +245,8 @@ void ReadGate(Section gate, GateSpec& into) {
 Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   Faults faults;
   Spec spec;
-  Section root(faults, &tree, "", tree.line, {"model", "data", "steps", "train", "test", "gate", "release", "retrain", "run"});
+  Section root(faults, &tree, "", tree.line, {"model", "data", "steps", "train", "test", "gate", "release", "retrain",
+                                               "predictions", "feedback", "run"});
   if (tree.kind == YamlNode::Kind::kNull) faults.Add("", tree.line, "the spec is empty; begin with 'model: NAME'");
   root.Require("model", "the model's name");
   root.Require("data", "the section that names dataset and target");
@@ -263,6 +264,8 @@ Result<Spec> SpecFromTree(const YamlNode& tree, const Known& known) {
   Section retrain = root.Child("retrain", {"new_rows", "schedule", "drift", "live_metric_below"});
   ReadRetrain(retrain, spec.retrain);
   CheckLiveMetric(retrain, spec);
+  ReadPredictions(root.Child("predictions", kPredictionKeys), spec.predictions);
+  if (root.Has("feedback")) ReadFeedback(root.Child("feedback", kFeedbackKeys), spec.data, spec.feedback);
   ReadRun(root.Child("run", {"deadline", "priority"}), spec.run);
   if (!known.recipes.empty()) AddRecipeFaults(spec, known.recipes, &tree, faults);
   const auto schema = known.schema_of && !spec.data.dataset.empty() ? known.schema_of(spec.data.dataset) : std::nullopt;

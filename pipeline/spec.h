@@ -141,6 +141,19 @@ struct ReleaseSpec {
   std::string approval = "auto";                   // auto | manual: someone lets it go live
 };
 
+// How the model's answers are logged.
+struct PredictionSpec {
+  std::optional<double> sample;                    // share of the answers, 0 … 1; none = each replica's own setting
+  std::vector<std::string> redact;                 // columns whose values are left out
+};
+
+// What becomes of predictions whose outcome is known: they are pushed as rows.
+struct FeedbackSpec {
+  std::optional<std::string> dataset;              // where to; none = nowhere. "same" is written out as data.dataset
+  std::int64_t every = 1'000;                      // as soon as so many wait, ≥ 1 …
+  std::int64_t within_s = 7 * 86'400;              // … or one has waited so long
+};
+
 struct RetrainSpec {
   std::optional<std::int64_t> new_rows;            // rows added since the last run's dataset version, ≥ 1
   std::optional<std::string> schedule;             // five cron fields …
@@ -158,6 +171,8 @@ struct Spec {
   GateSpec gate;
   ReleaseSpec release;
   RetrainSpec retrain;
+  PredictionSpec predictions;
+  FeedbackSpec feedback;
   RunSpec run;
 };
 

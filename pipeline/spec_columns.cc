@@ -43,6 +43,10 @@ void AddColumnFaults(const Spec& spec, const lake::Schema& schema, const YamlNod
   for (size_t i = 0; i < spec.test.slices.size(); ++i)
     check(fmt::format("test.slices[{}]", i), test ? test->line : 0, spec.test.slices[i].column);
   check("test.group_by", test ? test->line : 0, spec.test.group_by.value_or(""));
+  // A name that is no column would leave nothing out, and nobody would see it.
+  const YamlEntry* predictions = tree.Find("predictions");
+  for (size_t i = 0; i < spec.predictions.redact.size(); ++i)
+    check(fmt::format("predictions.redact[{}]", i), predictions ? predictions->line : 0, spec.predictions.redact[i]);
   const YamlEntry* expect = data ? data->node.Find("expect") : nullptr;
   for (size_t i = 0; i < spec.data.expect.size(); ++i) {
     auto expectation = lake::ExpectationFromJson(spec.data.expect[i].dump(), "");

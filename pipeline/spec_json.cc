@@ -132,7 +132,7 @@ nlohmann::json SpecToJson(const Spec& spec) {
   if (spec.train.sweep) train["sweep"] = SweepToJson(*spec.train.sweep);
   nlohmann::json run = {{"priority", spec.run.priority}};
   if (spec.run.deadline_s) run["deadline"] = *spec.run.deadline_s;
-  return {
+  nlohmann::json json = {
       {"model", spec.model},
       {"data", std::move(data)},
       {"steps", StepsToJson(spec.steps)},
@@ -142,6 +142,9 @@ nlohmann::json SpecToJson(const Spec& spec) {
       {"release", ReleaseToJson(spec.release)},
       {"retrain", RetrainToJson(spec.retrain)},
       {"run", std::move(run)}};
+  if (auto predictions = PredictionsToJson(spec.predictions); !predictions.empty()) json["predictions"] = std::move(predictions);
+  if (auto feedback = FeedbackToJson(spec.feedback); !feedback.empty()) json["feedback"] = std::move(feedback);
+  return json;
 }
 
 Result<Spec> SpecFromJson(const nlohmann::json& json) {

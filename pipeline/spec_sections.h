@@ -28,6 +28,13 @@ inline const std::vector<std::string> kReleaseKeys{"strategy", "steps", "share",
 void ReadRelease(Section& release, ReleaseSpec& into);
 // What feedback can bound depends on the metric, as far as the spec names one.
 void CheckWatchedMetric(Section& release, const Spec& spec);
+// The keys of `predictions` and of `feedback`; the latter needs the spec's `data`.
+inline const std::vector<std::string> kPredictionKeys{"sample", "redact"};
+inline const std::vector<std::string> kFeedbackKeys{"dataset", "every", "within"};
+void ReadPredictions(Section predictions, PredictionSpec& into);
+void ReadFeedback(Section feedback, const DataSpec& data, FeedbackSpec& into);
+nlohmann::json PredictionsToJson(const PredictionSpec& predictions);
+nlohmann::json FeedbackToJson(const FeedbackSpec& feedback);
 
 // The faults that CheckRecipe tells (pipeline/spec_recipe.h), with the lines of `tree` where it is not null.
 void AddRecipeFaults(const Spec& spec, const nlohmann::json& recipes, const YamlNode* tree, Faults& faults);

@@ -151,6 +151,19 @@ std::vector<ScoreSpan> ScoresOverTime(Db& db, const std::string& model, std::int
   return spans;
 }
 
+void ForLatestScored(Db& db, const std::string& model, std::int64_t version, std::int64_t most_rows,
+                     const std::function<void(const ScoredRow& row)>& take) {
+  auto& row = db.Prepare(
+      "SELECT j.prediction, j.row, p.rows, j.at, j.score, j.outcome, coalesce(p.inputs, '') FROM (SELECT * FROM joined WHERE"
+      " model = ? AND version = ? AND score IS NOT NULL ORDER BY at DESC, number DESC LIMIT ?) j JOIN predictions p"
+      " ON p.number = j.prediction",
+      model, version, most_rows);
+  while (row.executeStep())
+    take({.prediction = row.getColumn(0).getInt64(), .row = row.getColumn(1).getInt64(), .rows = row.getColumn(2).getInt64(),
+          .at = row.getColumn(3).getInt64(), .score = row.getColumn(4).getDouble(), .outcome = row.getColumn(5).getString(),
+          .inputs = row.getColumn(6).getString()});
+}
+
 std::vector<VersionTotals> TotalsOf(Db& db, const std::string& model, std::int64_t most) {
   auto& row = db.Prepare(
       "SELECT version, predictions, rows, joined, unscored FROM totals WHERE model = ? ORDER BY version DESC LIMIT ?", model, most);

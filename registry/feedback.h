@@ -55,6 +55,18 @@ struct ScoreSpan {
 std::vector<ScoreSpan> ScoresOverTime(Db& db, const std::string& model, std::int64_t version, std::int64_t span_us,
                                       std::int64_t most_rows);
 
+// One of the latest scored rows.
+struct ScoredRow {
+  std::int64_t prediction = 0;  // its number
+  std::int64_t row = 0, rows = 0, at = 0;
+  double score = 0;
+  std::string outcome;
+  std::string inputs;  // JSON; empty where they were too large
+};
+// Calls `take` for each of the latest `most_rows`, by when they were predicted.
+void ForLatestScored(Db& db, const std::string& model, std::int64_t version, std::int64_t most_rows,
+                     const std::function<void(const ScoredRow& row)>& take);
+
 // Since the beginning, whatever has been deleted since.
 struct VersionTotals {
   std::int64_t version = 0, predictions = 0, rows = 0, joined = 0, unscored = 0;

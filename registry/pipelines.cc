@@ -105,6 +105,33 @@ Page<Pipeline> ListPipelines(Db& db, int limit, const std::optional<std::string>
   return page;
 }
 
+PredictionSettings PredictionSettingsOf(Db& db) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT r.model, json_extract(r.spec_json, '$.predictions'), p.revision FROM pipelines p JOIN pipeline_revisions r"
+      " ON r.pipeline = p.name AND r.revision = p.revision ORDER BY p.deleted DESC, p.updated_at");
+  PredictionSettings settings;
+  while (rows.executeStep()) {
+    settings.revision += rows.getColumn(2).getInt64();
+    if (auto given = OptionalJson(rows, 1)) settings.of_model[rows.getColumn(0).getString()] = std::move(*given);
+    else settings.of_model.erase(rows.getColumn(0).getString());
+  }
+  return settings;
+}
+
+std::vector<FeedbackPlan> FeedbackPlans(Db& db) {
+  SQLite::Statement& rows = db.Prepare(
+      "SELECT r.model, r.dataset, json_extract(r.spec_json, '$.data.target'), json_extract(r.spec_json, '$.feedback.dataset'),"
+      " json_extract(r.spec_json, '$.feedback.every'), json_extract(r.spec_json, '$.feedback.within') FROM pipelines p"
+      " JOIN pipeline_revisions r ON r.pipeline = p.name AND r.revision = p.revision WHERE p.deleted = 0"
+      " AND json_extract(r.spec_json, '$.feedback.dataset') IS NOT NULL ORDER BY p.name");
+  std::vector<FeedbackPlan> plans;
+  while (rows.executeStep())
+    plans.push_back({.model = rows.getColumn(0).getString(), .dataset = rows.getColumn(1).getString(),
+                     .target = rows.getColumn(2).getString(), .to = rows.getColumn(3).getString(),
+                     .every = rows.getColumn(4).getInt64(), .within_s = rows.getColumn(5).getInt64()});
+  return plans;
+}
+
 std::vector<PipelineMark> ListPipelineMarks(Db& db) {
   SQLite::Statement& rows = db.Prepare(
       "SELECT p.name, r.dataset, p.revision, p.updated_at, p.paused, p.schedule_seen_at FROM pipelines p"

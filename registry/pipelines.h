@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,22 @@ Status DeletePipeline(Db& db, std::int64_t now_us, const std::string& actor, con
 Result<Pipeline> SetPaused(Db& db, std::int64_t now_us, const std::string& actor, const std::string& name, bool paused);
 // Notes that fire times of the pipeline's schedule up to `at_us` are dealt with.
 void SetScheduleSeen(Db& db, const std::string& name, std::int64_t at_us);
+
+// `predictions` of the specs, by model: how its answers are logged. Of a pipeline that was deleted they hold on, so that
+// what was left out of the log stays out while the model serves.
+struct PredictionSettings {
+  std::int64_t revision = 0;           // grows with every change of any of them
+  std::map<std::string, Json> of_model;
+};
+PredictionSettings PredictionSettingsOf(Db& db);
+
+// A pipeline whose spec has `feedback`.
+struct FeedbackPlan {
+  std::string model, dataset, target;  // of the spec
+  std::string to;                      // the dataset that rows go to
+  std::int64_t every = 0, within_s = 0;
+};
+std::vector<FeedbackPlan> FeedbackPlans(Db& db);  // by name of the pipeline
 
 // How far a pipeline's newest rows are from those that its live version was trained on.
 struct DriftReport {

@@ -14,11 +14,13 @@ std::int64_t LastSequence(Db& db, const std::string& spool) {
   return row.executeStep() ? row.getColumn(0).getInt64() : 0;
 }
 
-void NoteSpool(Db& db, std::int64_t now_us, const PredictionBatch& batch) {
+void NoteSpool(Db& db, std::int64_t now_us, const PredictionBatch& batch, std::int64_t known) {
+  const auto refused = std::ranges::count_if(batch.refused, [&](std::int64_t number) { return number > known; });
   db.Exec(
-      "INSERT INTO spools (spool, replica, last_sequence, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT (spool) DO UPDATE SET "
-      "replica = excluded.replica, last_sequence = max(last_sequence, excluded.last_sequence), seen_at = excluded.seen_at",
-      batch.spool, batch.replica, batch.last_sequence, now_us);
+      "INSERT INTO spools (spool, replica, last_sequence, seen_at, refused) VALUES (?, ?, ?, ?, ?) ON CONFLICT (spool) DO UPDATE SET "
+      "replica = excluded.replica, last_sequence = max(last_sequence, excluded.last_sequence), seen_at = excluded.seen_at, "
+      "refused = refused + excluded.refused",
+      batch.spool, batch.replica, batch.last_sequence, now_us, std::int64_t{refused});
   if (batch.dropped > 0)
     db.Exec(
         "INSERT INTO drops (spool, started_at, dropped) VALUES (?, ?, ?) ON CONFLICT (spool, started_at) DO UPDATE SET "
@@ -74,12 +76,12 @@ TakenBatch TakePredictions(Db& db, std::int64_t now_us, const PredictionBatch& b
     taken.joined += JoinWaiting(db, now_us, *number, one, score);
   }
   Count(db, added);
-  NoteSpool(db, now_us, batch);
+  NoteSpool(db, now_us, batch, known);
   return taken;
 }
 
 std::int64_t DroppedPredictions(Db& db) {
-  auto& row = db.Prepare("SELECT coalesce(sum(dropped), 0) FROM drops");
+  auto& row = db.Prepare("SELECT (SELECT coalesce(sum(dropped), 0) FROM drops) + (SELECT coalesce(sum(refused), 0) FROM spools)");
   row.executeStep();
   return row.getColumn(0).getInt64();
 }

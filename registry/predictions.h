@@ -30,6 +30,7 @@ struct PredictionBatch {
   std::int64_t started_at = 0, dropped = 0;  // predictions lost before the spool since the replica started
   std::int64_t last_sequence = 0;            // of the batch, also where that record was no good
   std::vector<LoggedPrediction> predictions;
+  std::vector<std::int64_t> refused = {};    // numbers of the records that were no good
 };
 
 // The score of one row of a prediction against its outcome, under the metric of the version that gave it; nothing where
@@ -46,7 +47,7 @@ struct TakenBatch {
 // Takes in a batch; what was taken in before is passed over, so that a batch may come twice. Joins outcomes that wait.
 TakenBatch TakePredictions(Db& db, std::int64_t now_us, const PredictionBatch& batch, const RowScore& score);
 
-// Predictions that replicas answered but could not keep, as far as they have told.
+// Predictions that were answered but are not kept: those that replicas told of, and those refused here.
 std::int64_t DroppedPredictions(Db& db);
 
 struct Retention {

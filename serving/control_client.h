@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/result.h"
@@ -30,11 +32,14 @@ class ControlClient {
   // Ends a ShipPredictions that is under way. Any thread.
   void AbandonShipping();
 
-  // Streams a blob into a new file at `path` and syncs it. kTooLarge beyond `limit_bytes`; the digest is the caller's
-  // to check. Any thread.
+  // Streams a blob into the file at `path`, from where that one ends where it is there, and syncs it. kTooLarge beyond
+  // `limit_bytes` in all, kUnavailable where it may go on later: then what has come stays. The digest is the caller's to
+  // check. Any thread.
   Status FetchBlob(const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) const;
-  // Fetches under way and to come end with kUnavailable. Any thread.
-  void AbandonFetches() { abandoned_ = true; }
+  // Waits; false as soon as AbandonFetches is called. Any thread.
+  bool Pause(std::int64_t wait_us);
+  // Fetches and pauses under way and to come end: with kUnavailable, with false. Any thread.
+  void AbandonFetches();
 
   static constexpr int kConnectWaitS = 3;
   static constexpr int kSyncWaitS = 30;    // the control plane answers within 20
@@ -47,6 +52,8 @@ class ControlClient {
 
   const std::string url_;
   const std::string sync_path_, ship_path_;
+  std::mutex pause_mutex_;
+  std::condition_variable pause_over_;
   std::atomic<bool> abandoned_{false};
   std::unique_ptr<Connection> sync_, ship_;
 };

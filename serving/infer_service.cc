@@ -36,6 +36,7 @@ struct InferService::Job {
   const InferDialect& dialect;
   Picked picked;
   std::shared_ptr<ModelLoad> load;
+  std::shared_ptr<const LogSettings> log_settings;
   HttpRequest request;
   std::function<void(HttpResponse)> respond;
   std::int64_t admitted_us = 0;
@@ -90,6 +91,7 @@ void InferService::Route(InferCall call, const InferDialect& dialect, const Serv
   auto job = std::make_shared<Job>(Job{.dialect = dialect,
                                        .picked = std::move(*picked),
                                        .load = model.load,
+                                       .log_settings = model.log,
                                        .request = std::move(call.request),
                                        .respond = std::move(call.respond),
                                        .admitted_us = clock_.MonotonicUs(),
@@ -122,7 +124,7 @@ void InferService::Read(const JobPtr& job, Batcher::Where where) {
   if (!request) return Finish(*job, job->dialect.Refuse(StatusOf(request.error().code), request.error().Message()));
   job->parsed = std::move(*request);
   job->rows = job->parsed.inputs.empty() ? 0 : job->parsed.inputs.front().Rows();
-  job->logged = log_ && log_->Wants();
+  job->logged = log_ && log_->Wants(job->log_settings.get());
   // The log has all inputs in one form, too. A large body stays, for the log tells no more than its size.
   if (job->logged && !job->parsed.is_v2_json && job->request.body.size() <= kMaxLoggedInputBytes)
     job->request.body = v2::InputsJson(job->parsed.inputs);
@@ -233,6 +235,7 @@ void InferService::Log(Job& job, std::string answer) {
                .key = job.parsed.key.empty() ? job.parsed.id : job.parsed.key,
                .role = job.picked.role,
                .share = job.picked.share,
+               .settings = job.log_settings,
                .rows = job.rows,
                .at_us = clock_.WallUs() - latency_us,
                .latency_us = latency_us,

@@ -56,14 +56,15 @@ void PrepareProcess() {
   ConfigureTorch();
 }
 
-Result<BundleSource> MakeBundleSource(const ServeOptions& options, Files& files, const ControlClient* control) {
+Result<BundleSource> MakeBundleSource(const ServeOptions& options, Files& files, ControlClient* control) {
   if (!options.blobs.empty()) return BundleSource(files, options.blobs);
   return BundleSource(
       files, options.dir + "/cache",
       [control](const std::string& sha256, const std::string& path, std::uint64_t limit_bytes) -> Status {
         if (control) return control->FetchBlob(sha256, path, limit_bytes);
         return Fail(ErrorCode::kUnavailable, "fetch blob", sha256, "there is no --control to fetch from");
-      });
+      },
+      [control](std::int64_t wait_us) { return control && control->Pause(wait_us); });
 }
 
 // False where there is nothing to serve and nothing to wait for.
@@ -111,6 +112,7 @@ void ConfineProcess(const ServeOptions& options) {
 // The way of answered predictions to the control plane, in the order in which its parts are built.
 struct Logging {
   std::unique_ptr<PredictionSpool> spool;
+  std::unique_ptr<PredictionLedger> ledger;
   std::unique_ptr<PredictionLog> log;
   std::unique_ptr<PredictionShipper> shipper;
 
@@ -119,6 +121,10 @@ struct Logging {
     control.AbandonFetches();
     shipper->Stop([&control] { control.AbandonShipping(); });
   }
+
+  ReplicaState::Predictions State() const {
+    return {.waiting = spool->Waiting(), .spool_bytes = spool->Bytes(), .dropped = ledger->Gap()};
+  }
 };
 
 Status StartLogging(const ServeOptions& options, Files& files, const Clock& clock, ControlClient& control,
@@ -126,17 +132,24 @@ Status StartLogging(const ServeOptions& options, Files& files, const Clock& cloc
   Logging made;
   RATCHET_ASSIGN(made.spool, PredictionSpool::Open(files, options.dir + "/spool", {.bytes = options.spool_bytes},
                                                    fmt::format("{:016x}", seed())));
+  RATCHET_ASSIGN(made.ledger, PredictionLedger::Open(options.dir + "/spool/ledger", made.spool->id(), made.spool->Last(),
+                                                     clock.WallUs()));
+  metrics.predictions.dropped_killed = made.ledger->lost_at_open();
+  if (made.ledger->lost_at_open() > 0)
+    spdlog::warn("{} answered predictions were lost when the last ratchet-serve of {} was killed", made.ledger->lost_at_open(),
+                 options.dir);
   made.log = std::make_unique<PredictionLog>(
       *made.spool, metrics.predictions, clock,
       LogOptions{.sample = options.log_sample,
                  .redacted = {options.log_redact.begin(), options.log_redact.end()},
-                 .seed = seed()});
+                 .seed = seed()},
+      made.ledger.get());
   const auto send = [&control](const ShippedBatch& batch) {
     return control.ShipPredictions(fmt::format("spool={}&started={}&dropped={}", batch.spool, batch.started_at, batch.dropped),
                                    batch.lines);
   };
   made.shipper = std::make_unique<PredictionShipper>(*made.spool, metrics.predictions, send, clock,
-                                                     ShipperOptions{.seed = seed()});
+                                                     ShipperOptions{.seed = seed()}, made.ledger.get());
   made.log->Start();
   made.shipper->Start();
   into = std::move(made);
@@ -198,10 +211,13 @@ Status Serve(const ServeOptions& options) {
   std::random_device entropy;
   const auto seed = [&] { return (static_cast<std::uint64_t>(entropy()) << 32) | entropy(); };
   const ModelLoader load = watch ? WatchedLoader(LoadTorchModel, *watch->marks, watch->quarantine, call_limits) : LoadTorchModel;
-  RouteWatcher watcher(host, bundles, load, control.get(), files, clock,
-                       {.routes_path = options.dir + "/routes.json", .seed = seed()});
   std::optional<Logging> logging;
-  if (control && options.log_sample > 0) {
+  RouteWatcher watcher(host, bundles, load, control.get(), files, clock,
+                       {.routes_path = options.dir + "/routes.json",
+                        .only = {options.models.begin(), options.models.end()},
+                        .predictions = [&] { return logging ? std::optional(logging->State()) : std::nullopt; },
+                        .seed = seed()});
+  if (control) {
     // Answers matter more than their log: a full disk, say, costs the latter alone.
     const Status started = StartLogging(options, files, clock, *control, metrics, seed, logging);
     if (!started) spdlog::error("{}; predictions are answered but not logged", started.error().Message());

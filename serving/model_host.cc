@@ -111,6 +111,8 @@ ServedModel ModelHost::Settle(const Route& wanted, const RouteSnapshot& before) 
     model.ready[model.live->ref.version] = model.live;
   }
   SettleSplit(model);
+  model.route.log = wanted.log;  // at once: what is to be left out must not wait for a version to load
+  if (!model.log || *model.log != wanted.log) model.log = std::make_shared<const LogSettings>(wanted.log);
   return model;
 }
 

@@ -12,6 +12,7 @@
 
 #include "serving/batcher.h"
 #include "serving/model_runner.h"
+#include "serving/published.h"
 #include "serving/route_table.h"
 #include "serving/serve_metrics.h"
 
@@ -50,12 +51,13 @@ struct ServedSplit {
 
 struct ServedModel {
   std::string name;
-  Route route;            // the one that is served; epoch 0 = none yet
+  Route route;            // the one that is served; epoch 0 = none yet. Its `log` is that of the one wanted
   ServedVersionPtr live;  // null = none yet
   std::map<std::int64_t, ServedVersionPtr> ready;
   std::shared_ptr<ModelLoad> load;
   std::shared_ptr<const ServedSplit> split = {};  // null: all is the live version's; also while an arm's version is missing
   std::shared_ptr<SplitCounts> counts = {};       // of the step that the route served is in
+  std::shared_ptr<const LogSettings> log = {};    // of the route, for those that outlive the snapshot
 };
 
 // What is served at one instant. Never changes once published.
@@ -65,7 +67,7 @@ struct RouteSnapshot {
 };
 
 // Holds the loaded versions and publishes snapshots: a request that took one goes on with it whatever happens after.
-// Writers (Adopt, Add, Fail) may be any thread, one at a time by a lock; Snapshot takes none.
+// Writers (Adopt, Add, Fail) may be any thread, one at a time by a lock, for which Snapshot does not wait.
 class ModelHost {
  public:
   explicit ModelHost(ServeMetrics& metrics);
@@ -114,7 +116,7 @@ class ModelHost {
   RouteTable wanted_;
   std::map<Key, ServedVersionPtr> loaded_;
   std::map<Key, Failure> failed_;
-  std::atomic<std::shared_ptr<const RouteSnapshot>> snapshot_;
+  Published<RouteSnapshot> snapshot_;
 };
 
 }  // namespace ratchet::serving

@@ -25,8 +25,14 @@ std::uint64_t Mixed(std::uint64_t n) {
 
 }  // namespace
 
-PredictionLog::PredictionLog(PredictionSpool& spool, PredictionCounts& counts, const Clock& clock, LogOptions options)
-    : spool_(spool), counts_(counts), clock_(clock), options_(std::move(options)), queue_(options_.queue_records) {}
+PredictionLog::PredictionLog(PredictionSpool& spool, PredictionCounts& counts, const Clock& clock, LogOptions options,
+                             PredictionLedger* ledger)
+    : spool_(spool),
+      counts_(counts),
+      ledger_(ledger),
+      clock_(clock),
+      options_(std::move(options)),
+      queue_(options_.queue_records) {}
 
 void PredictionLog::Start() {
   thread_ = std::thread([this] { WriteLoop(); });
@@ -42,18 +48,25 @@ void PredictionLog::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool PredictionLog::Wants() {
-  if (options_.sample >= 1) return true;
+bool PredictionLog::Wants(const LogSettings* settings) {
+  const double sample = settings && settings->sample ? *settings->sample : options_.sample;
+  if (sample >= 1) return true;
   const std::uint64_t draw = Mixed(options_.seed + draws_.fetch_add(1, std::memory_order_relaxed));
-  return static_cast<double>(draw >> 11) / kTwoTo53 < options_.sample;
+  return static_cast<double>(draw >> 11) / kTwoTo53 < sample;
 }
 
 void PredictionLog::Offer(AnsweredRequest answered) {
   const size_t bytes = answered.Bytes();
+  if (ledger_) ledger_->Offered();
   const bool room = queued_bytes_.fetch_add(bytes) + bytes <= options_.queue_bytes;
   if (room && queue_.TryPush(std::move(answered))) return;
   queued_bytes_ -= bytes;
-  ++counts_.dropped_queue;
+  NoteDropped(counts_.dropped_queue, 1);
+}
+
+void PredictionLog::NoteDropped(std::atomic<std::uint64_t>& where, std::uint64_t count) {
+  where += count;
+  if (ledger_) ledger_->Dropped(count);
 }
 
 void PredictionLog::WriteLoop() {
@@ -75,7 +88,7 @@ void PredictionLog::WriteGroup(const std::vector<AnsweredRequest>& group) {
     records.push_back(RecordJson(answered, options_.redacted));
     if (records.back().size() > kMaxRecordBytes) {
       records.pop_back();
-      ++counts_.dropped_spool;
+      NoteDropped(counts_.dropped_spool, 1);
       Complain("a prediction is too large to be spooled");
     }
     queued_bytes_ -= answered.Bytes();
@@ -83,7 +96,7 @@ void PredictionLog::WriteGroup(const std::vector<AnsweredRequest>& group) {
   const auto written = spool_.AppendSome(records);
   const size_t count = written.value_or(0);
   counts_.logged += count;
-  counts_.dropped_spool += records.size() - count;
+  NoteDropped(counts_.dropped_spool, records.size() - count);
   if (count < records.size()) Complain(written ? "the spool is full" : written.error().Message());
 }
 

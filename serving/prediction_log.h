@@ -12,6 +12,7 @@
 
 #include "base/bounded_queue.h"
 #include "base/clock.h"
+#include "serving/prediction_ledger.h"
 #include "serving/prediction_record.h"
 #include "serving/prediction_spool.h"
 #include "serving/serve_metrics.h"
@@ -30,8 +31,9 @@ struct LogOptions {
 // them and appends these to the spool. Nothing here makes an answer wait; what finds no room is dropped and counted.
 class PredictionLog {
  public:
-  // `counts` and `spool` outlive the log.
-  PredictionLog(PredictionSpool& spool, PredictionCounts& counts, const Clock& clock, LogOptions options);
+  // `counts`, `spool` and `ledger` outlive the log; without a ledger nothing is known of what a killed process lost.
+  PredictionLog(PredictionSpool& spool, PredictionCounts& counts, const Clock& clock, LogOptions options,
+                PredictionLedger* ledger = nullptr);
   ~PredictionLog() { Stop(); }
   PredictionLog(const PredictionLog&) = delete;
   PredictionLog& operator=(const PredictionLog&) = delete;
@@ -40,18 +42,20 @@ class PredictionLog {
   // Writes what has been offered, then ends the thread.
   void Stop();
 
-  // Whether this answer is in the sample. Any thread.
-  bool Wants();
-  // Any thread; never waits.
+  // Whether this answer is in the sample: the model's, where it has one. Any thread.
+  bool Wants(const LogSettings* settings = nullptr);
+  // Before the answer goes out, so that none is acknowledged without being counted. Any thread; never waits.
   void Offer(AnsweredRequest answered);
 
  private:
   void WriteLoop();
   void WriteGroup(const std::vector<AnsweredRequest>& group);
   void Complain(const std::string& what);
+  void NoteDropped(std::atomic<std::uint64_t>& where, std::uint64_t count);
 
   PredictionSpool& spool_;
   PredictionCounts& counts_;
+  PredictionLedger* const ledger_;
   const Clock& clock_;
   const LogOptions options_;
   BoundedQueue<AnsweredRequest> queue_;

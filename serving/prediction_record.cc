@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -32,14 +33,17 @@ std::string RawArray(const std::string& body, const char* name) {
   return OnOneLine(raw);
 }
 
-bool IsRedacted(const std::string& input, const Signature& signature, const std::set<std::string>& redacted) {
-  if (redacted.contains(input)) return true;
+// The names left out of this record.
+using Redacted = std::function<bool(const std::string& name)>;
+
+bool IsRedacted(const std::string& input, const Signature& signature, const Redacted& redacted) {
+  if (redacted(input)) return true;
   return std::ranges::any_of(signature.inputs, [&](const TensorSpec& spec) {
-    return spec.name == input && redacted.contains(spec.column);
+    return spec.name == input && redacted(spec.column);
   });
 }
 
-std::string RedactedInputs(const AnsweredRequest& answered, const std::set<std::string>& redacted) {
+std::string RedactedInputs(const AnsweredRequest& answered, const Redacted& redacted) {
   json inputs = json::parse(RawArray(answered.request_body, "inputs"), nullptr, false);
   if (!inputs.is_array()) return "null";
   for (json& input : inputs) {
@@ -55,6 +59,9 @@ std::string Text(std::string_view text) { return json(text).dump(-1, ' ', false,
 }  // namespace
 
 std::string RecordJson(const AnsweredRequest& answered, const std::set<std::string>& redacted) {
+  static const LogSettings kNoSettings;
+  const LogSettings& settings = answered.settings ? *answered.settings : kNoSettings;
+  const Redacted left_out = [&](const std::string& name) { return redacted.contains(name) || settings.redact.contains(name); };
   const ServedVersion& version = *answered.version;
   std::string text = "{\"id\":" + Text(answered.id) + ",\"model\":" + Text(version.model) +
                      ",\"version\":" + std::to_string(version.ref.version) + ",\"role\":" + Text(answered.role) +
@@ -64,10 +71,10 @@ std::string RecordJson(const AnsweredRequest& answered, const std::set<std::stri
   if (!answered.key.empty()) text += ",\"key\":" + Text(answered.key);
   if (answered.request_body.size() > kMaxLoggedInputBytes) {
     text += ",\"inputs\":null,\"inputs_left_out_bytes\":" + std::to_string(answered.request_body.size());
-  } else if (redacted.empty()) {
+  } else if (redacted.empty() && settings.redact.empty()) {
     text += ",\"inputs\":" + RawArray(answered.request_body, "inputs");
   } else {
-    text += ",\"inputs\":" + RedactedInputs(answered, redacted);
+    text += ",\"inputs\":" + RedactedInputs(answered, left_out);
   }
   return text + ",\"outputs\":" + RawArray(answered.answer_body, "outputs") + "}";
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -17,6 +18,7 @@ struct AnsweredRequest {
   std::string key;           // of the case, as the client gave it; empty = none
   std::string role = "live";  // or "version", where the client named one
   double share = 1;          // of the traffic that went this way
+  std::shared_ptr<const LogSettings> settings = {};  // the model's; null = none
   std::int64_t rows = 0;
   std::int64_t at_us = 0;    // wall time of its admission
   std::int64_t latency_us = 0;
@@ -27,7 +29,7 @@ struct AnsweredRequest {
 };
 
 // The record as one JSON object without line breaks (docs/formats.md, "Predictions"). Of inputs that are named in
-// `redacted`, by their name or by their column's, the data is left out. Pure; any thread.
+// `redacted` or the model's settings, by their name or by their column's, the data is left out. Pure; any thread.
 std::string RecordJson(const AnsweredRequest& answered, const std::set<std::string>& redacted);
 
 }  // namespace ratchet::serving

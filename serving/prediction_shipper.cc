@@ -15,13 +15,14 @@ constexpr int kNiceness = 10;  // the spool can wait; answers cannot
 }  // namespace
 
 PredictionShipper::PredictionShipper(PredictionSpool& spool, PredictionCounts& counts, SendBatch send,
-                                     const Clock& clock, ShipperOptions options)
+                                     const Clock& clock, ShipperOptions options, PredictionLedger* ledger)
     : spool_(spool),
       counts_(counts),
       send_(std::move(send)),
       clock_(clock),
       options_(options),
-      started_at_(clock.WallUs()),
+      ledger_(ledger),
+      started_at_(ledger ? ledger->started_at() : clock.WallUs()),
       most_records_(options.most_records),
       random_(options.seed) {}
 
@@ -82,28 +83,38 @@ PredictionShipper::Outcome PredictionShipper::Complain(const std::string& what) 
   return Outcome::kFailed;
 }
 
+std::uint64_t PredictionShipper::Gap() const {
+  return ledger_ ? ledger_->Gap() : counts_.dropped_queue + counts_.dropped_spool + counts_.dropped_refused;
+}
+
 PredictionShipper::Outcome PredictionShipper::ShipOnce() {
-  if (spool_.Waiting() == 0) return Outcome::kIdle;
-  // Synced first: a number that the control plane has seen must not be given to another record after a loss of power.
-  if (Status synced = spool_.Sync(); !synced) return Complain(synced.error().Message());
-  const auto records = spool_.Oldest(most_records_, options_.most_bytes);
-  if (!records) return Complain(records.error().Message());
-  if (records->empty()) return Outcome::kIdle;
-  ShippedBatch batch{.spool = spool_.id(),
-                     .started_at = started_at_,
-                     .dropped = counts_.dropped_queue + counts_.dropped_spool + counts_.dropped_refused,
-                     .lines = {}};
-  for (const SpooledRecord& record : *records)
+  ShippedBatch batch{.spool = spool_.id(), .started_at = started_at_, .dropped = Gap(), .lines = {}};
+  std::vector<SpooledRecord> records;
+  if (spool_.Waiting() > 0) {
+    // Synced first: a number that the control plane has seen must not be given to another record after a loss of power.
+    if (Status synced = spool_.Sync(); !synced) return Complain(synced.error().Message());
+    auto oldest = spool_.Oldest(most_records_, options_.most_bytes);
+    if (!oldest) return Complain(oldest.error().Message());
+    records = std::move(*oldest);
+  }
+  if (records.empty() && batch.dropped == told_gap_) return Outcome::kIdle;
+  for (const SpooledRecord& record : records)
     batch.lines += "{\"sequence\":" + std::to_string(record.sequence) + "," + record.payload.substr(1) + "\n";
   const auto status = send_(batch);
   if (!status) return Complain(status.error().Message());
-  if (*status == 400 || *status == 413 || *status == 422) return Refused(*status, *records);
+  if (!records.empty() && (*status == 400 || *status == 413 || *status == 422)) return Refused(*status, records);
   if (*status != 200) return Complain("the control plane answers predictions with status " + std::to_string(*status));
-  if (Status done = spool_.Acknowledge(records->back().sequence); !done) return Complain(done.error().Message());
+  return Taken(batch, records);
+}
+
+PredictionShipper::Outcome PredictionShipper::Taken(const ShippedBatch& batch, const std::vector<SpooledRecord>& records) {
+  if (!records.empty())
+    if (Status done = spool_.Acknowledge(records.back().sequence); !done) return Complain(done.error().Message());
   if (!last_complaint_.empty()) spdlog::info("the control plane takes predictions again");
   last_complaint_.clear();
+  told_gap_ = batch.dropped;
   most_records_ = std::min(options_.most_records, most_records_ * 2);
-  counts_.shipped += records->size();
+  counts_.shipped += records.size();
   counts_.spool_bytes = static_cast<std::int64_t>(spool_.Bytes());
   return Outcome::kShipped;
 }
@@ -117,6 +128,7 @@ PredictionShipper::Outcome PredictionShipper::Refused(int status, const std::vec
   spdlog::error("the control plane refuses prediction {} with status {}; it is dropped", records[0].sequence, status);
   if (Status done = spool_.Acknowledge(records[0].sequence); !done) return Complain(done.error().Message());
   ++counts_.dropped_refused;
+  if (ledger_) ledger_->Refused(1);
   return Outcome::kShipped;
 }
 

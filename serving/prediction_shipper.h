@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "serving/prediction_ledger.h"
 #include "serving/prediction_spool.h"
 #include "serving/serve_metrics.h"
 
@@ -17,8 +18,8 @@ namespace ratchet::serving {
 // A batch as it goes to the control plane: JSON Lines, and what goes with it in the address.
 struct ShippedBatch {
   std::string spool;              // the spool's own id
-  std::int64_t started_at = 0;    // when this process began to count, wall time
-  std::uint64_t dropped = 0;      // predictions that never reached the spool, since then
+  std::int64_t started_at = 0;    // when the count began, wall time
+  std::uint64_t dropped = 0;      // predictions that were answered and are not kept, since then
   std::string lines;
 };
 
@@ -39,9 +40,10 @@ struct ShipperOptions {
 // plane knows the numbers it has. A record that the control plane will not take, alone, is dropped and counted.
 class PredictionShipper {
  public:
-  // References outlive the shipper.
+  // References and `ledger` outlive the shipper; without a ledger it counts since this process began. A gap that has
+  // grown is told by an empty batch where there is nothing else to send.
   PredictionShipper(PredictionSpool& spool, PredictionCounts& counts, SendBatch send, const Clock& clock,
-                    ShipperOptions options);
+                    ShipperOptions options, PredictionLedger* ledger = nullptr);
   ~PredictionShipper() { Stop(); }
   PredictionShipper(const PredictionShipper&) = delete;
   PredictionShipper& operator=(const PredictionShipper&) = delete;
@@ -56,6 +58,8 @@ class PredictionShipper {
   Outcome ShipOnce();
   Outcome Refused(int status, const std::vector<SpooledRecord>& records);
   Outcome Complain(const std::string& what);
+  Outcome Taken(const ShippedBatch& batch, const std::vector<SpooledRecord>& records);
+  std::uint64_t Gap() const;
   void Wait(std::int64_t wait_us);
 
   PredictionSpool& spool_;
@@ -63,7 +67,9 @@ class PredictionShipper {
   const SendBatch send_;
   const Clock& clock_;
   const ShipperOptions options_;
+  PredictionLedger* const ledger_;
   const std::int64_t started_at_;
+  std::uint64_t told_gap_ = 0;
   size_t most_records_;  // the next batch's; fewer after a refusal
   int failures_ = 0;
   std::string last_complaint_;

@@ -294,6 +294,11 @@ std::uint64_t PredictionSpool::Waiting() const {
   return last_ - acknowledged_;
 }
 
+std::uint64_t PredictionSpool::Last() const {
+  std::lock_guard lock(mutex_);
+  return last_;
+}
+
 std::uint64_t PredictionSpool::CutBytes() const {
   std::lock_guard lock(mutex_);
   return cut_bytes_;

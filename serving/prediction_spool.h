@@ -62,6 +62,7 @@ class PredictionSpool {
   const std::string& id() const { return id_; }
   std::uint64_t Bytes() const;
   std::uint64_t Waiting() const;   // records that are not acknowledged
+  std::uint64_t Last() const;      // the newest record's number
   std::uint64_t CutBytes() const;  // of torn or damaged records, found at Open or since
 
  private:

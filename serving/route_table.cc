@@ -43,6 +43,32 @@ Result<std::optional<VersionRef>> ReadVersion(const Json& route, const char* key
   return version;
 }
 
+Result<LogSettings> ReadLogSettings(const Json& route) {
+  LogSettings settings;
+  const Json* log = Find(route, "log");
+  if (!log) return settings;
+  if (!log->is_object()) return Corrupt("log must be an object or null");
+  if (const Json* sample = Find(*log, "sample")) {
+    if (!sample->is_number() || sample->get<double>() < 0 || sample->get<double>() > 1)
+      return Corrupt("log.sample must be a number from 0 to 1");
+    settings.sample = sample->get<double>();
+  }
+  if (const Json* redact = Find(*log, "redact")) {
+    if (!redact->is_array()) return Corrupt("log.redact must be a list of columns");
+    for (const Json& column : *redact) {
+      if (!column.is_string()) return Corrupt("log.redact must be a list of columns");
+      settings.redact.insert(column.get<std::string>());
+    }
+  }
+  return settings;
+}
+
+Json LogJson(const LogSettings& settings) {
+  Json log = {{"redact", settings.redact}};
+  if (settings.sample) log["sample"] = *settings.sample;
+  return log;
+}
+
 Result<Route> ReadRoute(const Json& value) {
   if (!value.is_object()) return Corrupt("a route must be an object");
   const Json* model = Find(value, "model");
@@ -54,6 +80,7 @@ Result<Route> ReadRoute(const Json& value) {
   RATCHET_ASSIGN(route.previous, ReadVersion(value, "previous"));
   RATCHET_ASSIGN(route.loading, ReadVersion(value, "loading"));
   RATCHET_ASSIGN(route.split, ReadSplit(value));
+  RATCHET_ASSIGN(route.log, ReadLogSettings(value));
   return route;
 }
 
@@ -100,12 +127,14 @@ std::string SerialiseRouteTable(const RouteTable& table) {
                       {"live", VersionJson(route.live)},
                       {"previous", VersionJson(route.previous)},
                       {"loading", VersionJson(route.loading)},
-                      {"split", SplitJson(route.split)}});
+                      {"split", SplitJson(route.split)},
+                      {"log", LogJson(route.log)}});
   }
   return Json{{"revision", table.revision}, {"routes", routes}}.dump();
 }
 
-std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, ModelState>& models) {
+std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, ModelState>& models,
+                            const ReplicaState& replica) {
   Json states = Json::object();
   for (const auto& [model, state] : models) {
     Json failed = Json::object();
@@ -113,7 +142,18 @@ std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, M
     states[model] = {{"epoch", state.epoch}, {"ready", state.ready}, {"failed", failed}};
     if (state.arms) states[model]["arms"] = ArmsJson(*state.arms);
   }
-  return Json{{"revision", revision}, {"models", states}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+  Json request = {{"revision", revision}, {"models", states}};
+  if (!replica.only.empty()) request["only"] = replica.only;
+  if (replica.predictions)
+    request["predictions"] = {{"waiting", replica.predictions->waiting},
+                              {"spool_bytes", replica.predictions->spool_bytes},
+                              {"dropped", replica.predictions->dropped}};
+  return request.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+RouteTable OnlyOf(RouteTable table, const std::set<std::string>& only) {
+  if (!only.empty()) std::erase_if(table.routes, [&](const auto& route) { return !only.contains(route.first); });
+  return table;
 }
 
 Adoption AdoptRoutes(const RouteTable& held, const RouteTable& incoming) {

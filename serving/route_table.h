@@ -16,11 +16,20 @@
 // to replicas". Plain values and pure functions; any thread.
 namespace ratchet::serving {
 
+// How a model's answers are logged, where the control plane says.
+struct LogSettings {
+  std::optional<double> sample = {};   // share of the answers, 0 to 1; none = this process's own setting
+  std::set<std::string> redact = {};   // columns whose values are left out, beside this process's own
+
+  bool operator==(const LogSettings&) const = default;
+};
+
 struct Route {
   std::string model;
   std::int64_t epoch = 0;
   std::optional<VersionRef> live, previous, loading;
   std::optional<RouteSplit> split = {};  // while a release is on its way
+  LogSettings log = {};
 
   std::vector<VersionRef> Named() const;  // live first, each once
   bool operator==(const Route&) const = default;
@@ -47,7 +56,19 @@ struct ModelState {
   std::map<std::int64_t, std::string> failed;  // version → why
   std::optional<ArmsTold> arms = {};           // what was counted in the step of the route served
 };
-std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, ModelState>& models);
+// What a replica says of itself.
+struct ReplicaState {
+  std::set<std::string> only = {};  // the models that it follows; empty = all
+  struct Predictions {
+    std::uint64_t waiting = 0, spool_bytes = 0;  // for the control plane to take them
+    std::uint64_t dropped = 0;                   // answered but not kept, since the spool's beginning
+  };
+  std::optional<Predictions> predictions = {};   // none: it logs none
+};
+std::string SyncRequestJson(std::int64_t revision, const std::map<std::string, ModelState>& models,
+                            const ReplicaState& replica = {});
+// The table without the routes of other models; the whole one where `only` is empty.
+RouteTable OnlyOf(RouteTable table, const std::set<std::string>& only);
 
 // The table to strive for: the incoming one, but for routes of an older epoch than the one held, which stay as held.
 struct Adoption {

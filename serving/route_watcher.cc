@@ -32,7 +32,7 @@ Status RouteWatcher::AdoptKeptRoutes() {
   RATCHET_ASSIGN(std::string text, files_.Read(options_.routes_path, kMaxRouteTableBytes));
   auto table = ParseRouteTable(text);
   if (!table) return Fail(ErrorCode::kCorrupt, "read", options_.routes_path, table.error().cause);
-  host_.Adopt(*table);
+  host_.Adopt(OnlyOf(std::move(*table), options_.only));
   return {};
 }
 
@@ -83,7 +83,9 @@ bool RouteWatcher::PollOnce() {
     reported_ = state_;
   }
   const std::int64_t asked_at_us = clock_.MonotonicUs();
-  auto answer = control_->Sync(SyncRequestJson(revision_, host_.State()));
+  ReplicaState replica{.only = options_.only};
+  if (options_.predictions) replica.predictions = options_.predictions();
+  auto answer = control_->Sync(SyncRequestJson(revision_, host_.State(), replica));
   if (answer) {
     bool sound = true;
     Apply(*answer, revision_, asked_at_us, sound);
@@ -123,8 +125,8 @@ void RouteWatcher::Apply(const std::string& answer, std::int64_t asked_revision,
   last_complaint_.clear();
   revision_ = table->revision;
   sound = table->revision != asked_revision || got_at_us - asked_at_us > kEarlyAnswerUs;
-  const ModelHost::Outcome outcome = host_.Adopt(*table);
-  spdlog::debug("routes of revision {} applied in {} us", table->revision, clock_.MonotonicUs() - got_at_us);
+  const ModelHost::Outcome outcome = host_.Adopt(OnlyOf(std::move(*table), options_.only));
+  spdlog::debug("routes of revision {} applied in {} us", revision_, clock_.MonotonicUs() - got_at_us);
   for (const std::string& model : outcome.refused) {
     spdlog::error("refused a route of {} that is older than the one held", model);
   }
@@ -146,7 +148,11 @@ void RouteWatcher::LoadLoop() {
       ++state_;
       if (control_ && reported_ < state_) control_->Interrupt();
     } else {
-      if (std::exchange(untidy, false)) bundles_.KeepOnly(host_.BundlesInUse());
+      // Not before it is known what is wanted: that would empty the cache of a replica whose control plane is away.
+      if (untidy && host_.Snapshot()->settled) {
+        bundles_.KeepOnly(host_.BundlesInUse());
+        untidy = false;
+      }
       std::unique_lock lock(mutex_);
       const auto due = [&] { return stopping_ || adopted_ != seen; };
       while (!due() && control_ && reported_ < state_) {

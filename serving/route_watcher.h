@@ -2,9 +2,12 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -21,6 +24,9 @@ struct WatcherOptions {
   std::int64_t first_wait_us = 50'000;  // after a failed sync; doubles with each further one
   std::int64_t longest_wait_us = 2'000'000;
   std::int64_t retry_load_us = 10'000'000;  // a version that failed to load is tried again after this
+  std::set<std::string> only = {};          // the models to follow; empty = all
+  // What is told of the replica's predictions with every sync; may be left out.
+  std::function<std::optional<ReplicaState::Predictions>()> predictions = {};
   std::uint64_t seed = 1;                   // of the jitter, so that many replicas do not ask in step
 };
 

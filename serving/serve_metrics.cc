@@ -57,7 +57,8 @@ std::string PredictionsText(const PredictionCounts& counts) {
           "# TYPE ratchet_serve_predictions_dropped_total counter\n";
   const std::pair<const char*, std::int64_t> dropped[] = {{"queue", value(counts.dropped_queue)},
                                                           {"spool", value(counts.dropped_spool)},
-                                                          {"refused", value(counts.dropped_refused)}};
+                                                          {"refused", value(counts.dropped_refused)},
+                                                          {"killed", value(counts.dropped_killed)}};
   for (const auto& [where, count] : dropped)
     text += fmt::format("ratchet_serve_predictions_dropped_total{{where=\"{}\"}} {}\n", where, count);
   return text + Single("ratchet_serve_spool_bytes", "gauge", "Bytes of predictions that wait to be shipped.",

@@ -54,6 +54,7 @@ struct PredictionCounts {
   std::atomic<std::uint64_t> dropped_queue{0};    // no room on the way to the spool
   std::atomic<std::uint64_t> dropped_spool{0};    // the spool was full, or its disk refused
   std::atomic<std::uint64_t> dropped_refused{0};  // the control plane would not have it
+  std::atomic<std::uint64_t> dropped_killed{0};   // on the way to the spool when the process before this one was killed
   std::atomic<std::int64_t> spool_bytes{0};       // now
 };
 

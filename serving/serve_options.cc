@@ -17,6 +17,7 @@ constexpr char kDescription[] =
 
 SYNOPSIS
   ratchet-serve --control http://HOST:PORT [--listen HOST:PORT] [--dir DIR] [--blobs DIR] [--id ID]
+  ratchet-serve --follow http://HOST:PORT [--models MODEL,...] [--cache DIR] [--listen HOST:PORT] [--id ID]
   ratchet-serve --dir DIR [--listen HOST:PORT] [--blobs DIR]
   ratchet-serve --scratch-manifest FILE --scratch-model FILE [--scratch-fd N]
 
@@ -24,7 +25,8 @@ DESCRIPTION
   Speaks the Open Inference Protocol V2 (JSON) over HTTP/1.1. It asks the control plane which versions of
   which models are live, loads and warms them before it answers with them, and changes over without
   losing a request. What it serves is kept in DIR: it goes on when the control plane is away, and begins
-  with the same routes when it is started again without one.
+  with the same routes when it is started again without one. On another machine it is the same program:
+  --follow is another name of --control, --cache of --dir, and --models says which models it is there for.
 
   With --scratch-manifest it answers with that one bundle, as version 1 of the model `candidate`, on a
   free port of 127.0.0.1, and writes nothing: so a test step measures a candidate. What happens is told
@@ -60,6 +62,7 @@ EXIT CODES
 EXAMPLES
   ratchet-serve --control http://127.0.0.1:7300
   ratchet-serve --control http://ratchet.lan:7300 --listen 0.0.0.0:7301 --dir /var/lib/ratchet-serve
+  ratchet-serve --follow http://127.0.0.1:7300 --models parcel-sorter --cache /var/cache/ratchet
   curl http://127.0.0.1:7301/v2/models/parcel-sorter/infer -d @request.json
 )";
 
@@ -70,6 +73,11 @@ std::string NoMoreThanAddress(const std::string& text) {
 
 std::string NoMoreThanName(const std::string& text) {
   auto checked = CheckName("replica", text);
+  return checked ? "" : checked.error().Message();
+}
+
+std::string NoMoreThanModel(const std::string& text) {
+  auto checked = CheckName("model", text);
   return checked ? "" : checked.error().Message();
 }
 
@@ -112,7 +120,12 @@ void AddOptions(CLI::App& app, ServeOptions& options) {
   app.add_option("--control,--follow", options.control, "The control plane whose routes to follow")
       ->envname("RATCHET_CONTROL")
       ->type_name("URL");
-  app.add_option("--dir", options.dir, "Its own folder (see FILES); made if it is not there")
+  app.add_option("--models", options.models, "Models to follow, with commas between (default: all)")
+      ->envname("RATCHET_SERVE_MODELS")
+      ->type_name("MODEL,...")
+      ->delimiter(',')
+      ->check(NoMoreThanModel);
+  app.add_option("--dir,--cache", options.dir, "Its own folder (see FILES); made if it is not there")
       ->envname("RATCHET_SERVE_DIR")
       ->type_name("DIR")
       ->capture_default_str();

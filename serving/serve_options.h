@@ -12,6 +12,7 @@ namespace ratchet::serving {
 struct ServeOptions {
   std::string listen = "127.0.0.1:7301";
   std::string control;  // URL; empty = none
+  std::vector<std::string> models;  // to follow; empty = all
   std::string dir = "./ratchet-serve";
   std::string blobs;  // folder; empty = fetch from the control plane
   std::string id;

@@ -51,6 +51,19 @@ TEST(ReplicaHub, TellsWhetherAVersionIsLoadedEverywhere) {
   EXPECT_EQ(hub.Loaded("toys", 2).cause, "replica b: no such operator");
 }
 
+TEST(ReplicaHub, WaitsForNobodyThatDoesNotFollowTheModel) {
+  ManualClock clock;
+  ReplicaHub hub(clock);
+  hub.ExpectReplica();
+  ASSERT_TRUE(hub.Report("edge", {}, {.only = {"other"}, .predictions = {}}));
+  EXPECT_FALSE(hub.WaitForEpoch("toys", 1, 0)) << "the one of this host is still to come";
+  EXPECT_EQ(hub.Loaded("toys", 1).kind, Kind::kNoReplica);
+  ASSERT_TRUE(hub.Report("local", Holding(1, {1})));
+  EXPECT_TRUE(hub.WaitForEpoch("toys", 1, 0));
+  EXPECT_EQ(hub.Loaded("toys", 1).kind, Kind::kReady);
+  EXPECT_FALSE(hub.WaitForEpoch("other", 1, 0));
+}
+
 TEST(ReplicaHub, RefusesReplicasWithoutEnd) {
   ManualClock clock;
   ReplicaHub hub(clock);

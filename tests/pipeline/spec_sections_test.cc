@@ -16,6 +16,45 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
+constexpr char kWithFeedback[] =
+    "model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\n"
+    "predictions: {sample: 0.25, redact: [name, address, name]}\nfeedback: {dataset: same, every: 50, within: 2h}\n";
+
+TEST(PredictionsAndFeedback, AreReadAndWrittenOut) {
+  const auto spec = ParseSpec(kWithFeedback);
+  ASSERT_TRUE(spec) << spec.error().Message();
+  EXPECT_EQ(spec->predictions.sample, 0.25);
+  EXPECT_EQ(spec->predictions.redact, (std::vector<std::string>{"address", "name"}));
+  EXPECT_EQ(spec->feedback.dataset, "d");
+  EXPECT_EQ(spec->feedback.every, 50);
+  EXPECT_EQ(spec->feedback.within_s, 7200);
+  const json written = SpecToJson(*spec);
+  EXPECT_EQ(written["predictions"].dump(), R"({"redact":["address","name"],"sample":0.25})");
+  EXPECT_EQ(written["feedback"].dump(), R"({"dataset":"d","every":50,"within":7200})");
+  EXPECT_EQ(SpecToJson(*SpecFromJson(written)), written);
+}
+
+TEST(PredictionsAndFeedback, NameWhatIsWrong) {
+  const struct {
+    const char *section, *field, *says;
+  } cases[] = {{"predictions: {sample: 2}", "predictions.sample", "from 0 to 1"},
+               {"predictions: {redacted: [a]}", "predictions.redacted", "did you mean 'redact'?"},
+               {"predictions: {redact: [nam]}", "predictions.redact[0]", "did you mean 'name'?"},
+               {"feedback: {every: 10}", "feedback.dataset", "`same` is that of data.dataset"},
+               {"feedback: {dataset: same, every: 0}", "feedback.every", "from 1"},
+               {"feedback: {dataset: same, within: 1s}", "feedback.within", "1m to 3650d"},
+               {"feedback: {dataset: No Name}", "feedback.dataset", ""}};
+  const Known known{.recipes = json::array(), .schema_of = [](const std::string&) {
+    return lake::Schema{.columns = {{.name = "t"}, {.name = "name"}}};
+  }};
+  for (const auto& [section, field, says] : cases) {
+    const auto spec = ParseSpec(std::string("model: m\ndata: {dataset: d, target: t}\ntrain: {recipe: a.b}\n") + section, known);
+    ASSERT_FALSE(spec) << section;
+    EXPECT_EQ(spec.error().field, field);
+    EXPECT_THAT(spec.error().Message(), HasSubstr(says));
+  }
+}
+
 TEST(CheckRecipe, ChecksNameAndParametersAgainstTheWorkers) {
   json recipes = json::parse(R"([{"name":"vision.classifier","task":"classification","params":[
       {"name":"epochs","type":"integer","min":1,"max":1000},{"name":"learning_rate","type":"real","min":0,"max":1}]}])");

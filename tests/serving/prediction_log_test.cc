@@ -80,6 +80,35 @@ TEST_F(PredictionLogTest, LeavesOutTheDataOfRedactedColumnsAndOfHugeInputs) {
   EXPECT_EQ(cut["inputs_left_out_bytes"], huge.size());
 }
 
+TEST_F(PredictionLogTest, GoesByTheModelsOwnSettingsWhereItHasSome) {
+  AnsweredRequest answered = Answered();
+  answered.settings = std::make_shared<const LogSettings>(LogSettings{.sample = {}, .redact = {"x"}});
+  EXPECT_FALSE(json::parse(RecordJson(answered, {}))["inputs"][0].contains("data"));
+
+  PredictionLog log(*spool_, counts_, clock_, {.sample = 0.5, .seed = 3});
+  const LogSettings all{.sample = 1.0}, none{.sample = 0.0}, unsaid;
+  int wanted = 0;
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(log.Wants(&all));
+    EXPECT_FALSE(log.Wants(&none));
+    wanted += log.Wants(&unsaid);
+  }
+  EXPECT_NEAR(wanted, 500, 100);
+}
+
+TEST_F(PredictionLogTest, CountsEveryAnswerInTheLedgerBeforeItIsSpooled) {
+  auto ledger = PredictionLedger::Open(folder_ / "spool/ledger", spool_->id(), spool_->Last(), 1);
+  ASSERT_TRUE(ledger);
+  {
+    PredictionLog log(*spool_, counts_, clock_, {.queue_records = 3}, ledger->get());
+    for (int i = 0; i < 5; ++i) log.Offer(Answered());  // two find no room; three wait for a thread that never starts
+  }
+  EXPECT_EQ((*ledger)->Gap(), 2u);
+  ledger->reset();
+  auto again = PredictionLedger::Open(folder_ / "spool/ledger", spool_->id(), spool_->Last(), 1);
+  EXPECT_EQ((*again)->lost_at_open(), 3u);
+}
+
 TEST_F(PredictionLogTest, DropsAndCountsWhatFindsNoRoomInTheQueueWithoutWaiting) {
   PredictionLog few(*spool_, counts_, clock_, {.queue_records = 3});
   for (int i = 0; i < 10; ++i) few.Offer(Answered());  // nobody takes them out: the thread has not been started
@@ -198,6 +227,24 @@ TEST_F(PredictionShipperTest, TriesAgainWhileTheControlPlaneIsAwayAndWhenAnAnswe
   Ship(2);
   EXPECT_EQ(plane_.taken, (std::vector<std::vector<std::int64_t>>{{1, 2}, {1, 2}, {3, 4}}));
   EXPECT_EQ(counts_.dropped_refused, 0u);
+}
+
+TEST_F(PredictionShipperTest, TellsOfAGapAlsoWhereThereIsNothingElseToSend) {
+  auto ledger = PredictionLedger::Open(folder_ / "spool/ledger", spool_->id(), spool_->Last(), 44);
+  (*ledger)->Offered();
+  (*ledger)->Dropped(1);
+  std::promise<ShippedBatch> told;
+  PredictionShipper shipper(
+      *spool_, counts_, [&](const ShippedBatch& batch) -> Result<int> { return told.set_value(batch), 200; }, clock_,
+      {.look_every_us = 1000}, ledger->get());
+  shipper.Start();
+  auto batch = told.get_future();
+  ASSERT_EQ(batch.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  shipper.Stop();
+  const ShippedBatch sent = batch.get();
+  EXPECT_EQ(sent.dropped, 1u);
+  EXPECT_EQ(sent.started_at, 44);
+  EXPECT_TRUE(sent.lines.empty());
 }
 
 TEST_F(PredictionShipperTest, LetsOnlyTheRecordGoThatIsRefused) {

@@ -56,6 +56,10 @@ class FakeControlPlane {
     std::lock_guard lock(mutex_);
     return told_.is_null() || !told_["models"].contains("m") ? nlohmann::json::object() : told_["models"]["m"];
   }
+  nlohmann::json ToldOfItself() {
+    std::lock_guard lock(mutex_);
+    return told_;
+  }
   int Syncs() {
     std::lock_guard lock(mutex_);
     return syncs_;
@@ -110,7 +114,8 @@ class RouteWatcherTest : public ::testing::Test {
     };
     watcher_.emplace(
         host_, *bundles_, load, control_.get(), files_, clock_,
-        WatcherOptions{.routes_path = folder_ / "routes.json", .first_wait_us = 1000, .longest_wait_us = 5000});
+        WatcherOptions{.routes_path = folder_ / "routes.json", .first_wait_us = 1000, .longest_wait_us = 5000, .only = only_,
+                       .predictions = [] { return ReplicaState::Predictions{.waiting = 3, .spool_bytes = 99, .dropped = 1}; }});
   }
   std::int64_t Live() {
     const auto snapshot = host_.Snapshot();
@@ -140,6 +145,7 @@ class RouteWatcherTest : public ::testing::Test {
   std::mutex mutex_;
   std::condition_variable may_load_;
   std::string held_model_;
+  std::set<std::string> only_;
   std::unique_ptr<ControlClient> control_;
   std::optional<BundleSource> bundles_;
   std::optional<RouteWatcher> watcher_;
@@ -260,6 +266,54 @@ TEST_F(RouteWatcherTest, LivesThroughNonsenseFromTheControlPlane) {
   control_plane_->Publish(OneRoute(2, RouteOf(2, 2, 1)));
   control_plane_->AnswerNonsense(false);
   EXPECT_TRUE(Eventually([&] { return Live() == 2; }));
+}
+
+TEST_F(RouteWatcherTest, FollowsTheModelsThatItIsToldOfAlone) {
+  RouteTable table = OneRoute(1, RouteOf(1, 1));
+  table.routes["n"] = {.model = "n", .epoch = 1, .live = refs_[2]};
+  control_plane_->Publish(table);
+  only_ = {"m"};
+  StartReplica();
+  watcher_->Start();
+  ASSERT_TRUE(Eventually([&] { return control_plane_->Told().value("epoch", 0) == 1; }));
+  EXPECT_FALSE(host_.Snapshot()->models.contains("n"));
+  const nlohmann::json told = control_plane_->ToldOfItself();
+  EXPECT_EQ(told["only"], nlohmann::json({"m"}));
+  EXPECT_EQ(told["predictions"], nlohmann::json({{"waiting", 3}, {"spool_bytes", 99}, {"dropped", 1}}));
+}
+
+TEST_F(RouteWatcherTest, LeavesOutColumnsAtOnceAndAfterARestartToo) {
+  Route route = RouteOf(1, 1);
+  control_plane_->Publish(OneRoute(1, route));
+  StartReplica();
+  watcher_->Start();
+  ASSERT_TRUE(Eventually([&] { return Live() == 1; }));
+  HoldLoading("model 2");
+  route = RouteOf(2, 2, 1);
+  route.log = {.sample = 0.5, .redact = {"name"}};
+  control_plane_->Publish(OneRoute(2, route));
+  ASSERT_TRUE(Eventually([&] { return host_.Snapshot()->models.at("m").log->redact.contains("name"); }));
+  EXPECT_EQ(Live(), 1) << "the version still loads";
+  ASSERT_TRUE(Eventually([&] {
+    const auto kept = ParseRouteTable(*files_.Read(folder_ / "routes.json", 10000));
+    return kept && kept->routes.at("m").log == route.log;
+  }));
+  HoldLoading("");
+}
+
+TEST_F(RouteWatcherTest, KeepsTheCacheWhileItDoesNotKnowWhatIsWanted) {
+  control_plane_->Publish(OneRoute(1, RouteOf(1, 1)));
+  StartReplica();
+  watcher_->Start();
+  ASSERT_TRUE(Eventually([&] { return Live() == 1; }));
+  watcher_->Stop();
+  control_plane_.reset();
+  const std::string path = folder_ / ("cache/sha256/" + refs_[1].bundle.substr(0, 2) + "/" + refs_[1].bundle);
+  ModelHost fresh(metrics_);
+  RouteWatcher watcher(fresh, *bundles_, nullptr, nullptr, files_, clock_, {.routes_path = folder_ / "gone.json"});
+  watcher.Start();
+  watcher.Stop();
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 TEST_F(RouteWatcherTest, EmptiesTheCacheOfWhatNoRouteNames) {
