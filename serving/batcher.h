@@ -53,7 +53,8 @@ class BatchQueue {
   std::deque<std::int64_t> since_us_;
   std::int64_t rows_ = 0;     // of items_
   std::int64_t running_us_ = 0;  // expected of the calls under way
-  BatchCost cost_;
+  BatchCost cost_;          // by the clock: what those behind have to wait
+  BatchCost thread_cost_;   // of the computing thread's own time, which other work on the machine does not lengthen
 };
 using BatchQueuePtr = std::shared_ptr<BatchQueue>;
 
@@ -71,16 +72,16 @@ class Batcher {
   Batcher& operator=(const Batcher&) = delete;
 
   enum class Where { kComputingThread, kThisRound };
-  // kOverloaded when the queue is full or the item would not be begun before its deadline, kUnavailable after Stop; then
-  // `done` is not called. kThisRound: RunRound is called on this thread soon. Any thread.
+  // kOverloaded when the queue is full or the item would not be done by its deadline, kUnavailable after Stop; then
+  // `done` is not called. The time that its own call takes counts, too. kThisRound: RunRound is called on this thread soon. Any thread.
   Status Submit(const BatchQueuePtr& queue, BatchItem& item, Where where);
   // Computes what this thread has submitted for this round.
   void RunRound();
   // Finishes what waits, then ends the threads.
   void Stop();
 
-  // How long an item that is submitted now would wait, µs.
-  std::int64_t ExpectedWaitUs(const BatchQueuePtr& queue);
+  // Whether Submit would refuse an item with this deadline now: to be asked before it is parsed.
+  Status Admits(const BatchQueuePtr& queue, std::int64_t deadline_us);
 
  private:
   struct Batch {
@@ -90,7 +91,9 @@ class Batcher {
   };
   bool TakeIntoRound(const BatchQueuePtr& queue, BatchItem& item);
   Status Enqueue(const BatchQueuePtr& queue, BatchItem& item);
+  Status CheckRoom(const BatchQueue& queue, std::int64_t deadline_us) const;
   std::int64_t WaitUs(const BatchQueue& queue) const;
+  std::int64_t MostRows(const BatchQueue& queue) const;
   std::int64_t DueUs(const BatchQueue& queue, std::int64_t now_us) const;
   Batch Take(const BatchQueuePtr& queue);
   bool Next(Batch& batch);
@@ -105,6 +108,7 @@ class Batcher {
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  int idle_ = 0;  // computing threads that wait for work
   std::list<BatchQueuePtr> ready_;  // those with items, each once, in the order of their turns
   bool stopping_ = false;
   std::vector<std::thread> threads_;

@@ -263,7 +263,7 @@ TEST_F(OrchestratorTest, TheVersionBeforeTakesOverFromOneInQuarantine) {
   serving_.quarantined = {{.model = "sorter", .version = 2, .why = "signal 11"}};
   Ticks(3);
   EXPECT_EQ(Live(), 1);
-  auto releases = store_->Read([](Db& db) -> Result<Page<registry::Release>> { return registry::ListReleases(db, "sorter", 1, {}); });
+  auto releases = store_->Read([](Db& db) -> Result<registry::Page<registry::Release>> { return registry::ListReleases(db, "sorter", 1, {}); });
   EXPECT_EQ(releases->items[0].actor, "system");
   EXPECT_NE(releases->items[0].reason.find("signal 11"), std::string::npos);
 }
