@@ -1,5 +1,7 @@
 #include "serving/batcher.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -17,6 +19,12 @@ struct Round {
   std::int64_t rows = 0;
 };
 thread_local std::vector<Round> this_round;
+
+std::int64_t ThreadTimeUs() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return spent.tv_sec * std::int64_t{1'000'000} + spent.tv_nsec / 1000;
+}
 
 std::unexpected<Error> Late(std::int64_t wait_us) {
   return Fail(ErrorCode::kOverloaded, "take request", "",
@@ -50,8 +58,8 @@ bool Batcher::TakeIntoRound(const BatchQueuePtr& queue, BatchItem& item) {
   const std::int64_t rows = item.Rows() + (round == this_round.end() ? 0 : round->rows);
   {
     std::lock_guard lock(mutex_);
-    if (!queue->cost_.Known() || !queue->items_.empty() || stopping_ || limits_.delay_us > 0) return false;
-    if (queue->cost_.Expect(rows) > limits_.at_once_us) return false;
+    if (!queue->thread_cost_.Known() || !queue->items_.empty() || stopping_ || limits_.delay_us > 0) return false;
+    if (queue->thread_cost_.Expect(rows) > limits_.at_once_us) return false;
   }
   if (round == this_round.end()) round = this_round.insert(round, {.batcher = this, .queue = queue, .items = {}});
   round->items.push_back(std::move(item));
@@ -77,23 +85,28 @@ void Batcher::RunRound() {
 
 Status Batcher::Enqueue(const BatchQueuePtr& queue, BatchItem& item) {
   std::lock_guard lock(mutex_);
-  if (stopping_) return Fail(ErrorCode::kUnavailable, "take request", "", "the server is stopping", "Try again later");
-  if (queue->items_.size() >= limits_.waiting)
-    return Fail(ErrorCode::kOverloaded, "take request", "", "too many requests wait", "Try again later");
-  const std::int64_t now_us = clock_.MonotonicUs(), wait_us = WaitUs(*queue);
-  if (item.deadline_us != kNoDeadline && now_us + wait_us > item.deadline_us) return Late(wait_us);
+  RATCHET_TRY(CheckRoom(*queue, item.deadline_us));
   if (queue->items_.empty()) ready_.push_back(queue);
   queue->rows_ += item.Rows();
   queue->items_.push_back(std::move(item));
-  queue->since_us_.push_back(now_us);
+  queue->since_us_.push_back(clock_.MonotonicUs());
   queue->metrics_->waiting = static_cast<std::int64_t>(queue->items_.size());
   changed_.notify_one();
   return {};
 }
 
-std::int64_t Batcher::ExpectedWaitUs(const BatchQueuePtr& queue) {
+Status Batcher::Admits(const BatchQueuePtr& queue, std::int64_t deadline_us) {
   std::lock_guard lock(mutex_);
-  return WaitUs(*queue);
+  return CheckRoom(*queue, deadline_us);
+}
+
+Status Batcher::CheckRoom(const BatchQueue& queue, std::int64_t deadline_us) const {
+  if (stopping_) return Fail(ErrorCode::kUnavailable, "take request", "", "the server is stopping", "Try again later");
+  if (queue.items_.size() >= limits_.waiting)
+    return Fail(ErrorCode::kOverloaded, "take request", "", "too many requests wait", "Try again later");
+  if (deadline_us == kNoDeadline) return {};
+  const std::int64_t wait_us = WaitUs(queue);
+  return clock_.MonotonicUs() + wait_us > deadline_us ? Status(Late(wait_us)) : Status();
 }
 
 // The calls that the queue makes by itself, spread over the threads; what other versions do is not foreseen.
@@ -212,12 +225,14 @@ void Batcher::Compute(Batch& batch) {
 }
 
 Result<std::vector<Tensor>> Batcher::Call(const Batch& batch, std::int64_t rows, std::vector<Tensor> inputs) {
-  const std::int64_t begun_us = clock_.MonotonicUs();
+  const std::int64_t begun_us = clock_.MonotonicUs(), spent_us = ThreadTimeUs();
   auto outputs = batch.queue->runner_->Run(std::move(inputs));
   const std::int64_t took_us = clock_.MonotonicUs() - begun_us;
   batch.queue->metrics_->CountCall(rows, took_us);
   std::lock_guard lock(mutex_);
-  if (outputs) batch.queue->cost_.Saw(rows, took_us);
+  if (!outputs) return outputs;
+  batch.queue->cost_.Saw(rows, took_us);
+  batch.queue->thread_cost_.Saw(rows, ThreadTimeUs() - spent_us);
   return outputs;
 }
 

@@ -53,7 +53,8 @@ class BatchQueue {
   std::deque<std::int64_t> since_us_;
   std::int64_t rows_ = 0;     // of items_
   std::int64_t running_us_ = 0;  // expected of the calls under way
-  BatchCost cost_;
+  BatchCost cost_;          // by the clock: what those behind have to wait
+  BatchCost thread_cost_;   // of the computing thread's own time, which other work on the machine does not lengthen
 };
 using BatchQueuePtr = std::shared_ptr<BatchQueue>;
 
@@ -79,8 +80,8 @@ class Batcher {
   // Finishes what waits, then ends the threads.
   void Stop();
 
-  // How long an item that is submitted now would wait, µs.
-  std::int64_t ExpectedWaitUs(const BatchQueuePtr& queue);
+  // Whether Submit would refuse an item with this deadline now: to be asked before it is parsed.
+  Status Admits(const BatchQueuePtr& queue, std::int64_t deadline_us);
 
  private:
   struct Batch {
@@ -90,6 +91,7 @@ class Batcher {
   };
   bool TakeIntoRound(const BatchQueuePtr& queue, BatchItem& item);
   Status Enqueue(const BatchQueuePtr& queue, BatchItem& item);
+  Status CheckRoom(const BatchQueue& queue, std::int64_t deadline_us) const;
   std::int64_t WaitUs(const BatchQueue& queue) const;
   std::int64_t DueUs(const BatchQueue& queue, std::int64_t now_us) const;
   Batch Take(const BatchQueuePtr& queue);

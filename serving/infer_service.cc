@@ -20,6 +20,8 @@ constexpr size_t kLargeWaiting = 64;  // bodies that wait for one
 
 int StatusOf(ErrorCode code) { return code == ErrorCode::kNotFound ? 404 : code == ErrorCode::kInvalid ? 400 : 503; }
 
+int StatusOfRefusal(const Error& error) { return error.code == ErrorCode::kOverloaded ? 429 : 503; }
+
 HttpResponse TryLater(HttpResponse refusal) {
   refusal.retry_after_s = kRetryAfterS;
   return refusal;
@@ -85,6 +87,9 @@ void InferService::Route(InferCall call, const InferDialect& dialect, const Serv
                                        .respond = std::move(call.respond),
                                        .admitted_us = clock_.MonotonicUs(),
                                        .prediction_id = std::move(prediction_id)});
+  if (!ReadTimeoutHeader(*job)) {
+    return job->respond(dialect.Refuse(400, "the header \"timeout\" must be a whole number of milliseconds from 1"));
+  }
   if (auto refusal = Admit(*job)) return job->respond(std::move(*refusal));
   const bool small = job->request.body.size() <= limits_.read_here_bytes;
   if (small) return Read(job, job->request.round_follows ? Batcher::Where::kThisRound : Batcher::Where::kComputingThread);
@@ -96,8 +101,10 @@ void InferService::Route(InferCall call, const InferDialect& dialect, const Serv
 std::optional<HttpResponse> InferService::Admit(const Job& job) {
   const bool too_many = ++job.load->in_flight > limits_.in_flight_per_model;
   const bool too_large = (bytes_in_flight_ += job.bytes) > limits_.in_flight_bytes;
-  if (!too_many && !too_large) return std::nullopt;
+  const Status room = batcher_.Admits(job.version().queue, job.deadline_us);
+  if (!too_many && !too_large && room) return std::nullopt;
   Leave(job);
+  if (!room && !too_many && !too_large) return Refuse(job, StatusOfRefusal(room.error()), RefusalText(job, room.error()));
   return too_many ? Refuse(job, 429, "too many requests of model " + job.version().model + " are under way; try again")
                   : Refuse(job, 503, "the requests under way take too much memory; try again");
 }
@@ -112,22 +119,26 @@ void InferService::Read(const JobPtr& job, Batcher::Where where) {
   if (!request) return Finish(*job, job->dialect.Refuse(StatusOf(request.error().code), request.error().Message()));
   job->parsed = std::move(*request);
   job->rows = job->parsed.inputs.empty() ? 0 : job->parsed.inputs.front().Rows();
-  if (SetDeadline(*job)) return Submit(job, where);
-  Finish(*job, job->dialect.Refuse(400, "the header \"timeout\" must be a whole number of milliseconds from 1"));
+  SetDeadline(*job, job->parsed.timeout_us);
+  Submit(job, where);
 }
 
-// The sooner one of header and body; false where the header makes no sense.
-bool InferService::SetDeadline(Job& job) const {
-  std::int64_t timeout_us = job.parsed.timeout_us;
-  if (const std::string* header = job.request.Header("timeout")) {
-    std::int64_t ms = 0;
-    const char* end = header->data() + header->size();
-    const auto [stop, error] = std::from_chars(header->data(), end, ms);
-    if (error != std::errc() || stop != end || ms < 1 || ms > kLongestTimeoutMs) return false;
-    timeout_us = timeout_us > 0 ? std::min(timeout_us, ms * 1000) : ms * 1000;
-  }
-  if (timeout_us > 0) job.deadline_us = job.admitted_us + std::min(timeout_us, kLongestTimeoutMs * 1000);
+// False where the header makes no sense.
+bool InferService::ReadTimeoutHeader(Job& job) {
+  const std::string* header = job.request.Header("timeout");
+  if (header == nullptr) return true;
+  std::int64_t ms = 0;
+  const char* end = header->data() + header->size();
+  const auto [stop, error] = std::from_chars(header->data(), end, ms);
+  if (error != std::errc() || stop != end || ms < 1 || ms > kLongestTimeoutMs) return false;
+  SetDeadline(job, ms * 1000);
   return true;
+}
+
+// The soonest of those that are told holds.
+void InferService::SetDeadline(Job& job, std::int64_t timeout_us) {
+  if (timeout_us <= 0) return;
+  job.deadline_us = std::min(job.deadline_us, job.admitted_us + std::min(timeout_us, kLongestTimeoutMs * 1000));
 }
 
 void InferService::Submit(const JobPtr& job, Batcher::Where where) {
@@ -136,14 +147,17 @@ void InferService::Submit(const JobPtr& job, Batcher::Where where) {
                  .done = [this, job](Result<std::vector<Tensor>> outputs) { End(*job, outputs); }};
   const Status taken = batcher_.Submit(job->version().queue, item, where);
   if (taken) return;
-  const int status = taken.error().code == ErrorCode::kOverloaded ? 429 : 503;
-  Shed(*job, status, "model " + job->version().model + ": " + taken.error().cause);
+  Shed(*job, StatusOfRefusal(taken.error()), RefusalText(*job, taken.error()));
 }
 
 void InferService::End(Job& job, Result<std::vector<Tensor>>& outputs) {
   if (outputs) return Finish(job, Answer(job, std::move(*outputs)));
   if (outputs.error().code == ErrorCode::kTimeout) return Shed(job, 503, outputs.error().cause);
   Finish(job, Failed(job, outputs.error()));
+}
+
+std::string InferService::RefusalText(const Job& job, const Error& error) {
+  return "model " + job.version().model + ": " + error.cause;
 }
 
 // Of a request that found no room or no time.

@@ -60,7 +60,9 @@ class InferService {
   std::optional<HttpResponse> Admit(const Job& job);
   void Leave(const Job& job);
   void Read(const JobPtr& job, Batcher::Where where);
-  bool SetDeadline(Job& job) const;
+  static bool ReadTimeoutHeader(Job& job);
+  static void SetDeadline(Job& job, std::int64_t timeout_us);
+  static std::string RefusalText(const Job& job, const Error& error);
   void Submit(const JobPtr& job, Batcher::Where where);
   void Finish(Job& job, HttpResponse response);
   HttpResponse Refuse(const Job& job, int status, const std::string& message);

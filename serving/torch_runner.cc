@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 
+#include "plugins/sdk/model_operators.h"
 #include "serving/batch_tensors.h"
 
 namespace ratchet::serving {
@@ -278,6 +279,7 @@ Result<Module> LoadModule(const std::string& path) {
   try {
     Module module = torch::jit::load(path, torch::kCPU);
     module.eval();
+    RATCHET_TRY(sdk::CheckOperators(module));
     return module;
   } catch (const std::exception& exception) {
     return Broken(ShortText(exception));
