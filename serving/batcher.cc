@@ -105,7 +105,8 @@ Status Batcher::CheckRoom(const BatchQueue& queue, std::int64_t deadline_us) con
   if (queue.items_.size() >= limits_.waiting)
     return Fail(ErrorCode::kOverloaded, "take request", "", "too many requests wait", "Try again later");
   if (deadline_us == kNoDeadline) return {};
-  const std::int64_t wait_us = WaitUs(queue);
+  const std::int64_t own_us = queue.cost_.Expect(std::min(MostRows(queue), queue.rows_ + 1));
+  const std::int64_t wait_us = WaitUs(queue) + own_us;
   return clock_.MonotonicUs() + wait_us > deadline_us ? Status(Late(wait_us)) : Status();
 }
 
@@ -123,17 +124,26 @@ std::int64_t Batcher::DueUs(const BatchQueue& queue, std::int64_t now_us) const 
   return queue.since_us_.front() + limits_.delay_us;
 }
 
+// Rows of the next call. What takes long is shared with the threads that have nothing to do.
+std::int64_t Batcher::MostRows(const BatchQueue& queue) const {
+  if (!queue.runner_->Joinable()) return 1;
+  const bool is_long = queue.cost_.Expect(std::min(queue.rows_, limits_.rows)) > limits_.at_once_us;
+  const std::int64_t share = is_long ? (queue.rows_ + idle_) / (1 + idle_) : queue.rows_;
+  return std::clamp<std::int64_t>(share, 1, limits_.rows);
+}
+
 // The oldest item and those that can be joined to it. Others keep their order.
 Batcher::Batch Batcher::Take(const BatchQueuePtr& queue) {
   Batch batch{.queue = queue, .items = {}};
   const bool joinable = queue->runner_->Joinable();
+  const std::int64_t most_rows = MostRows(*queue);
   std::deque<BatchItem> left;
   std::deque<std::int64_t> left_since;
   while (!queue->items_.empty()) {
     BatchItem& item = queue->items_.front();
     const bool first = batch.items.empty();
-    if (!first && (!joinable || batch.rows >= limits_.rows)) break;
-    if (first || (batch.rows + item.Rows() <= limits_.rows && Joinable(batch.items.front().inputs, item.inputs))) {
+    if (!first && (!joinable || batch.rows >= most_rows)) break;
+    if (first || (batch.rows + item.Rows() <= most_rows && Joinable(batch.items.front().inputs, item.inputs))) {
       batch.rows += item.Rows();
       batch.items.push_back(std::move(item));
     } else {
@@ -171,10 +181,12 @@ bool Batcher::Next(Batch& batch) {
       return true;
     }
     if (stopping_) return false;
+    ++idle_;
     if (first_us == kNoDeadline)
       changed_.wait(lock);
     else
       changed_.wait_for(lock, std::chrono::microseconds(first_us - now_us));
+    --idle_;
   }
 }
 

@@ -72,8 +72,8 @@ class Batcher {
   Batcher& operator=(const Batcher&) = delete;
 
   enum class Where { kComputingThread, kThisRound };
-  // kOverloaded when the queue is full or the item would not be begun before its deadline, kUnavailable after Stop; then
-  // `done` is not called. kThisRound: RunRound is called on this thread soon. Any thread.
+  // kOverloaded when the queue is full or the item would not be done by its deadline, kUnavailable after Stop; then
+  // `done` is not called. The time that its own call takes counts, too. kThisRound: RunRound is called on this thread soon. Any thread.
   Status Submit(const BatchQueuePtr& queue, BatchItem& item, Where where);
   // Computes what this thread has submitted for this round.
   void RunRound();
@@ -93,6 +93,7 @@ class Batcher {
   Status Enqueue(const BatchQueuePtr& queue, BatchItem& item);
   Status CheckRoom(const BatchQueue& queue, std::int64_t deadline_us) const;
   std::int64_t WaitUs(const BatchQueue& queue) const;
+  std::int64_t MostRows(const BatchQueue& queue) const;
   std::int64_t DueUs(const BatchQueue& queue, std::int64_t now_us) const;
   Batch Take(const BatchQueuePtr& queue);
   bool Next(Batch& batch);
@@ -106,6 +107,7 @@ class Batcher {
   const Clock& clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  int idle_ = 0;  // computing threads that wait for work
   std::list<BatchQueuePtr> ready_;  // those with items, each once, in the order of their turns
   bool stopping_ = false;
   std::vector<std::thread> threads_;

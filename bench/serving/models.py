@@ -52,7 +52,7 @@ class Heavy(torch.nn.Module):
         self.last = torch.nn.Linear(512, 10)
 
     def forward(self, x):
-        x = self.widen(x).unsqueeze(1).expand(-1, 96, -1)
+        x = self.widen(x).unsqueeze(1).expand(-1, 48, -1)
         for _ in range(6):
             x = torch.relu(self.deep(x))
         return torch.softmax(self.last(x.mean(1)), 1)

@@ -51,6 +51,19 @@ TEST(ReplicaHub, TellsWhetherAVersionIsLoadedEverywhere) {
   EXPECT_EQ(hub.Loaded("toys", 2).cause, "replica b: no such operator");
 }
 
+TEST(ReplicaHub, TellsWhatReplicasKeepInQuarantine) {
+  ManualClock clock;
+  ReplicaHub hub(clock);
+  auto failing = Holding(1, {1});
+  failing["toys"].failed = {{2, "no such operator"}, {3, "quarantined: signal 11"}};
+  ASSERT_TRUE(hub.Report("a", failing));
+  const auto found = hub.Quarantined();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].model, "toys");
+  EXPECT_EQ(found[0].version, 3);
+  EXPECT_EQ(found[0].why, "replica a: quarantined: signal 11");
+}
+
 TEST(ReplicaHub, RefusesReplicasWithoutEnd) {
   ManualClock clock;
   ReplicaHub hub(clock);

@@ -172,18 +172,38 @@ TEST_F(BatcherTest, DoesNotBeginWhatIsPastItsDeadline) {
   EXPECT_THAT(runner_->Calls(), ElementsAre(1, 1));
 }
 
+// Takes ten milliseconds a row, by a clock that only it moves.
+class TenMsRunner final : public ModelRunner {
+ public:
+  explicit TenMsRunner(StillClock& clock) : clock_(clock) {}
+  Result<std::vector<Tensor>> Run(std::vector<Tensor> inputs) const override {
+    while (held_) std::this_thread::yield();
+    clock_.now_us += 10'000 * inputs[0].Rows();
+    most_rows_ = std::max<std::int64_t>(most_rows_, inputs[0].Rows());
+    return inputs;
+  }
+  StillClock& clock_;
+  mutable std::atomic<bool> held_{false};
+  mutable std::atomic<std::int64_t> most_rows_{0};
+};
+
+TEST_F(BatcherTest, SharesALongQueueWithAnIdleThread) {
+  auto runner = std::make_shared<TenMsRunner>(clock_);
+  const auto queue = std::make_shared<BatchQueue>(runner, std::make_shared<VersionMetrics>());
+  Batcher batcher(2, {.rows = 4, .delay_us = 3'600'000'000}, clock_);
+  for (int i = 1; i <= 8; ++i) {  // full batches, which do not wait
+    ASSERT_TRUE(Submit(batcher, queue, Floats({4, 1}, {0, 0, 0, 0})));
+    ASSERT_TRUE(Eventually([&] { return answered_ == submitted_; }));
+  }
+  runner->most_rows_ = 0;
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(Submit(batcher, queue, Floats({1, 1}, {1})));
+  ASSERT_TRUE(Eventually([&] { return runner->most_rows_ > 0; }));
+  batcher.Stop();
+  EXPECT_EQ(runner->most_rows_, 2);
+  EXPECT_EQ(answered_, submitted_);
+}
+
 TEST_F(BatcherTest, RefusesAtOnceWhatWouldWaitTooLong) {
-  class TenMsRunner final : public ModelRunner {
-   public:
-    explicit TenMsRunner(StillClock& clock) : clock_(clock) {}
-    Result<std::vector<Tensor>> Run(std::vector<Tensor> inputs) const override {
-      while (held_) std::this_thread::yield();
-      clock_.now_us += 10'000 * inputs[0].Rows();
-      return inputs;
-    }
-    StillClock& clock_;
-    mutable std::atomic<bool> held_{false};
-  };
   auto runner = std::make_shared<TenMsRunner>(clock_);
   const auto queue = std::make_shared<BatchQueue>(runner, std::make_shared<VersionMetrics>());
   Batcher batcher(1, {.rows = 4}, clock_);
