@@ -6,6 +6,7 @@
 #include "base/names.h"
 #include "cli/help.h"
 #include "cli/human.h"
+#include "cli/release_steps.h"
 #include "cli/table.h"
 
 namespace ratchet::cli {
@@ -129,6 +130,7 @@ Outcome ListReleases(Context& context, const std::string& name, const PageOption
     table.PaintLast(4, PaintOfState(TextField(item, "state")));
   }
   context.console.Out(table.Render(context.console));
+  ShowReleaseUnderWay(context, list);
   NoteMore(context.console, list);
   return kExitDone;
 }
@@ -174,7 +176,8 @@ void AddReleaseCommands(CLI::App& root, Context& context) {
   AddPromote(root, context);
   AddRollback(root, context);
   CLI::App* group = AddGroup(root, "release", "look at the changes of traffic",
-                             "A release is the record of one change of traffic: who, why, from, to, how it ended.");
+                             "A release is the record of one change of traffic: who, why, from, to, how it ended. One that shares\n"
+                             "traffic first (shadow, canary, ab) or waits for an approval is let through or ended here.");
   auto name = std::make_shared<std::string>();
   auto page = std::make_shared<PageOptions>();
   CLI::App* list = AddCommand(*group, context,
@@ -185,6 +188,7 @@ void AddReleaseCommands(CLI::App& root, Context& context) {
                               [&context, name, page] { return ListReleases(context, *name, *page); });
   AddArgument(list, context, "NAME", *name, "The model's name", Completes::kModel);
   AddPageOptions(list, *page);
+  AddReleaseStepCommands(*group, context);
 }
 
 }  // namespace ratchet::cli

@@ -43,6 +43,8 @@ Result<Response> GetBlob(Api& api, const Request& request);
 
 Result<Response> PromoteModel(Api& api, const Request& request);
 Result<Response> RollbackModel(Api& api, const Request& request);
+Result<Response> ApproveRelease(Api& api, const Request& request);
+Result<Response> AbortRelease(Api& api, const Request& request);
 Result<Response> ListReleases(Api& api, const Request& request);
 Result<Response> GetRoute(Api& api, const Request& request);
 Result<Response> PostPredictions(Api& api, const Request& request);

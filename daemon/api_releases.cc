@@ -8,6 +8,7 @@
 #include "daemon/shapes.h"
 #include "registry/models.h"
 #include "registry/pipelines.h"
+#include "registry/release_steps.h"
 
 namespace ratchet::daemon {
 namespace {
@@ -17,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::int64_t kReleaseWaitUs = 130'000'000;  // a little over the time that replicas get to load a version
 constexpr std::int64_t kConfirmWaitMs = 15'000;
 constexpr std::int64_t kSyncHoldUs = 20'000'000;
+constexpr std::int64_t kCountingHoldUs = 1'000'000;
 constexpr size_t kMaxReplicaIdBytes = 128;
 constexpr size_t kMaxFollowed = 1000;  // models that a replica names
 
@@ -92,6 +94,12 @@ Result<ReplicaModel> ReadReplicaModel(const Json& json) {
         !std::all_of(version.begin(), version.end(), [](unsigned char c) { return std::isdigit(c); }))
       return bad();
     model.failed.emplace(std::stoll(version), why.get<std::string>().substr(0, 2000));
+  }
+  if (const Json arms = json.value("arms", Json()); arms.is_object()) {
+    const Json release = arms.value("release", Json()), step = arms.value("step", Json()), instance = arms.value("instance", Json());
+    if (!release.is_number_integer() || !step.is_number_integer() || !instance.is_string()) return bad();
+    model.arms = ReplicaArms{.release = release, .step = step, .instance = instance.get<std::string>().substr(0, kMaxReplicaIdBytes),
+                             .counts = arms.value("counts", Json::object())};
   }
   return model;
 }
@@ -177,6 +185,32 @@ Result<Response> RollbackModel(Api& api, const Request& request) {
   });
 }
 
+Result<Response> ApproveRelease(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"reason"}));
+  RATCHET_ASSIGN(const auto reason, TextMember(body, "reason"));
+  RATCHET_ASSIGN(const registry::Release release, api.store.Write([&](Db& db) {
+    return registry::ApproveRelease(db, api.store.NowUs(), model, request.actor, reason.value_or(""));
+  }));
+  return JsonResponse(ReleaseJson(release));
+}
+
+// Answered when every replica gives all traffic to the live version.
+Result<Response> AbortRelease(Api& api, const Request& request) {
+  RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
+  RATCHET_ASSIGN(const Json body, ReadObject(request, {"reason"}));
+  RATCHET_ASSIGN(const auto reason, TextMember(body, "reason"));
+  std::int64_t epoch = 0;
+  RATCHET_ASSIGN(const registry::Release release, api.store.Write([&](Db& db) -> Result<registry::Release> {
+    RATCHET_ASSIGN(registry::Release aborted, registry::AbortUnderWay(db, api.store.NowUs(), model, request.actor, reason.value_or("")));
+    RATCHET_ASSIGN(const registry::Model now, registry::GetModel(db, model));
+    epoch = now.epoch;
+    return aborted;
+  }));
+  RATCHET_TRY(api.replicas.WaitForEpoch(model, epoch, kConfirmWaitMs));
+  return JsonResponse(ReleaseJson(release));
+}
+
 Result<Response> ListReleases(Api& api, const Request& request) {
   RATCHET_ASSIGN(const std::string model, NameParam(request, "model", "model"));
   RATCHET_ASSIGN(const PageQuery query, ReadNumberedPageQuery(request));
@@ -202,8 +236,10 @@ Result<Response> SyncReplica(Api& api, const Request& request) {
   const Json held = body.value("revision", Json(0));
   RATCHET_ASSIGN(auto models, ReadReplicaModels(body));
   RATCHET_ASSIGN(auto told, ReadReplicaTold(body));
+  // A replica that counts is to tell of it every second.
+  const bool counts = std::ranges::any_of(models, [](const auto& model) { return model.second.arms.has_value(); });
   RATCHET_ASSIGN(const std::uint64_t report, api.replicas.Report(id, std::move(models), std::move(told)));
-  const std::int64_t deadline_us = api.clock.MonotonicUs() + kSyncHoldUs;
+  const std::int64_t deadline_us = api.clock.MonotonicUs() + (counts ? kCountingHoldUs : kSyncHoldUs);
   for (;;) {
     const std::uint64_t seen = api.commits.count();
     RATCHET_ASSIGN(const Wanted wanted, api.store.Read([](Db& db) -> Result<Wanted> {

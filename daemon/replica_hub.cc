@@ -83,6 +83,18 @@ std::vector<pipeline::QuarantinedVersion> ReplicaHub::Quarantined() {
   return found;
 }
 
+std::vector<pipeline::ArmReport> ReplicaHub::Counts(const std::string& model) {
+  std::lock_guard lock(mutex_);
+  std::vector<pipeline::ArmReport> reports;
+  for (const auto& [id, replica] : replicas_) {
+    const auto state = replica.models.find(model);
+    if (state == replica.models.end() || !state->second.arms) continue;
+    const ReplicaArms& arms = *state->second.arms;
+    reports.push_back({.release = arms.release, .step = arms.step, .replica = id, .instance = arms.instance, .counts = arms.counts});
+  }
+  return reports;
+}
+
 void ReplicaHub::DropSilent() {
   const std::int64_t oldest_us = clock_.MonotonicUs() - kReplicaSilenceUs;
   std::erase_if(replicas_, [&](const auto& entry) { return entry.second.seen_mono_us < oldest_us; });

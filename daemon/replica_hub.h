@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,11 +20,19 @@ namespace ratchet::daemon {
 inline constexpr std::int64_t kReplicaSilenceUs = 45'000'000;  // a replica unseen for so long is dropped
 inline constexpr size_t kMaxReplicas = 256;
 
+// What it counted in a step of a release.
+struct ReplicaArms {
+  std::int64_t release = 0, step = 0;
+  std::string instance;
+  nlohmann::json counts;
+};
+
 // What one replica told of one model.
 struct ReplicaModel {
   std::int64_t epoch = 0;
   std::set<std::int64_t> ready;
   std::map<std::int64_t, std::string> failed;  // version → why
+  std::optional<ReplicaArms> arms = {};
 };
 
 // What one replica told of itself.
@@ -72,6 +81,7 @@ class ReplicaHub final : public pipeline::ServingView {
   pipeline::LoadState Loaded(const std::string& model, std::int64_t version) override;
   bool Confirmed(const std::string& model, std::int64_t epoch) override;
   std::vector<pipeline::QuarantinedVersion> Quarantined() override;
+  std::vector<pipeline::ArmReport> Counts(const std::string& model) override;
 
  private:
   void DropSilent();

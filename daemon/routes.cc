@@ -70,6 +70,8 @@ constexpr ApiRoute kRoutes[] = {
     {{"GET", "/api/v1/models/{model}/versions/{version}/bundle", "getBundle", kViewer, kPlain, kNone, ""}, GetBundle},
     {{"POST", "/api/v1/models/{model}/promote", "promoteModel", kOperator, kPlain, kSmall, kJson}, PromoteModel},
     {{"POST", "/api/v1/models/{model}/rollback", "rollbackModel", kOperator, kPlain, kSmall, kJson}, RollbackModel},
+    {{"POST", "/api/v1/models/{model}/release/approve", "approveRelease", kOperator, kPlain, kSmall, kJson}, ApproveRelease},
+    {{"POST", "/api/v1/models/{model}/release/abort", "abortRelease", kOperator, kPlain, kSmall, kJson}, AbortRelease},
     {{"GET", "/api/v1/models/{model}/releases", "listReleases", kViewer, kPlain, kNone, "", kPaged}, ListReleases},
     {{"GET", "/api/v1/models/{model}/route", "getRoute", kViewer, kPlain, kNone, ""}, GetRoute},
     {{"POST", "/api/v1/models/{model}/feedback", "postFeedback", kOperator, kPlain, kBatch, kOutcomeTypes}, PostFeedback},

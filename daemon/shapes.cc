@@ -200,7 +200,23 @@ Json ReleaseJson(const registry::Release& release) {
           {"created_at", release.created_at},
           {"ended_at", OrNull(release.ended_at)},
           {"took_ms", OrNull(release.took_ms)},
-          {"error", OrNull(release.error)}};
+          {"error", OrNull(release.error)},
+          {"plan", OrNull(release.plan)},
+          {"step", release.step_at ? Json(release.step) : Json()},
+          {"step_at", OrNull(release.step_at)},
+          {"split", release.ended_at ? Json() : OrNull(release.split)},
+          {"watched_s", release.watched_us / 1'000'000},
+          {"evidence", OrNull(release.evidence)},
+          {"approved_by", OrNull(release.approved_by)},
+          {"harm", release.harm}};
+}
+
+static Json RouteSplitJson(const std::optional<registry::Route::Split>& split) {
+  if (!split) return nullptr;
+  Json arms = Json::array();
+  for (const registry::Route::Arm& arm : split->arms)
+    arms.push_back({{"role", arm.role}, {"version", arm.target.version}, {"bundle", arm.target.bundle}, {"share", arm.share}});
+  return {{"release", split->release}, {"step", split->step}, {"mode", split->mode}, {"arms", std::move(arms)}};
 }
 
 Json RouteJson(const registry::Route& route) {
@@ -208,7 +224,8 @@ Json RouteJson(const registry::Route& route) {
           {"epoch", route.epoch},
           {"live", TargetJson(route.live)},
           {"previous", TargetJson(route.previous)},
-          {"loading", TargetJson(route.loading)}};
+          {"loading", TargetJson(route.loading)},
+          {"split", RouteSplitJson(route.split)}};
 }
 
 Json EventJson(const registry::Event& event) {
