@@ -28,7 +28,7 @@ class FeedbackPusherTest : public ApiFixture {
   void Apply(const std::string& section) { Ok("PUT", "/api/v1/pipelines/toys", "application/yaml", kToysSpec + section); }
 
   // An answered request with its outcomes, one a row.
-  void Joined(const std::string& key, const std::vector<double>& sizes, int label = 1, const Json& tensor = {}) {
+  void Joined(const std::string& key, const std::vector<double>& sizes, int label = 1, const Json& tensor = Json::object()) {
     const std::string id = "p" + std::to_string(++sequence_);
     Json input = {{"name", "size"}, {"datatype", "FP64"}, {"shape", {sizes.size()}}, {"data", sizes}};
     input.update(tensor);

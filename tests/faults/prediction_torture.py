@@ -1,4 +1,4 @@
-"""prediction_torture --predictions N --seed S: predictions, and outcomes of some of them, under random kill -9 of
+"""prediction_torture --predictions N [--seconds T] --seed S: predictions, and outcomes of some of them, under random kill -9 of
 ratchet-serve and ratchetd. Then each answer that a client has had is in events.db exactly once, or the gap is counted and
 shown; and each outcome has become a row of a dataset exactly once. RATCHET_BUILD names the build. The last line is the
 verdict; the exit code is 0 only when every invariant held."""
@@ -83,11 +83,11 @@ class Client:
             return ""
 
 
-def ask_until(address_path, wanted, path):
-    """A client process: writes the id of each answer that it has had, a line each."""
+def ask_until(address_path, wanted, end, path):
+    """A client process: writes the id of each answer that it has had, a line each, until it has enough or time is up."""
     client = Client(address_path)
     with open(path, "w", buffering=1 << 16) as file:
-        while wanted > 0:
+        while wanted > 0 and time.monotonic() < end:
             if answered := client.ask():
                 file.write(answered + "\n")
                 wanted -= 1
@@ -176,7 +176,8 @@ class Torture:
     def run(self):
         self.first_version()
         each = self.options.predictions // CLIENTS
-        clients = [multiprocessing.Process(target=ask_until, args=(self.address, each, self.ids_path(number)))
+        end = time.monotonic() + self.options.seconds
+        clients = [multiprocessing.Process(target=ask_until, args=(self.address, each, end, self.ids_path(number)))
                    for number in range(CLIENTS)]
         threads = [threading.Thread(target=self.kill_all), threading.Thread(target=self.tell_outcomes)]
         for one in clients + threads:
@@ -264,6 +265,7 @@ class Torture:
 def main():
     parser = argparse.ArgumentParser(prog="prediction_torture", description=__doc__)
     parser.add_argument("--predictions", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=86_400, help="ask no longer than this")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=2.0, help="longest pause between two kills, in seconds")
     parser.add_argument("--keep", action="store_true", help="leave the data directory of a failed torture in place")

@@ -22,6 +22,9 @@ const lake::Schema kSchema{.columns = {{.name = "id", .type = ColumnType::kText}
 
 json Tensor(const std::string& name, const json& data) { return {{"name", name}, {"data", data}}; }
 
+// A list also of one: braces alone would copy it.
+json Inputs(std::initializer_list<json> tensors) { return json::array_t(tensors); }
+
 registry::LabelledRow Labelled(const json& inputs, std::int64_t rows = 1, std::int64_t row = 0) {
   registry::LabelledRow labelled{.prediction = {.id = "p1", .model = "m", .version = 1, .key = {}, .rows = rows, .inputs = {}, .outputs = {}},
                                  .row = row, .outcome = "yes"};
@@ -46,12 +49,12 @@ FeedbackRows Maker(std::optional<std::string> key = "id") {
 
 TEST(FeedbackRows, PutsEachInputIntoTheColumnItWasReadFrom) {
   const json manifest = {{"signature", {{"inputs", {{{"name", "x_age"}, {"column", "age"}}, {{"name", "photo"}}}}}}};
-  const json inputs = {Tensor("x_age", {31.0}), Tensor("pay", {2}), Tensor("plan", {"a"}), Tensor("photo", {{{{65, 66}, {67, 68}}}})};
+  const json inputs = Inputs({Tensor("x_age", {31.0}), Tensor("pay", {2}), Tensor("plan", {"a"}), Tensor("photo", {{{{65, 66}, {67, 68}}}})});
   EXPECT_EQ(Text(*Maker().Make(Labelled(inputs), manifest)), "p1|31|2.0|a|ABCD||yes|");
 }
 
 TEST(FeedbackRows, TakesEachRowOfARequestAndTellsTheirKeysApart) {
-  const json inputs = {Tensor("age", {1, 2, 3}), Tensor("photo", {1, 1, 1, 1, 66, 66, 66, 66, 1, 1, 1, 1})};
+  const json inputs = Inputs({Tensor("age", {1, 2, 3}), Tensor("photo", {1, 1, 1, 1, 66, 66, 66, 66, 1, 1, 1, 1})});
   auto labelled = Labelled(inputs, 3, 1);
   labelled.prediction.key = "order-7";
   EXPECT_EQ(Text(*Maker().Make(labelled, {})), "order-7/1|2|||BBBB||yes|");
@@ -63,12 +66,12 @@ TEST(FeedbackRows, TakesEachRowOfARequestAndTellsTheirKeysApart) {
 }
 
 TEST(FeedbackRows, PrefersTheKeyThatWasAnInputAndHasNoneWithoutAKeyColumn) {
-  EXPECT_EQ(Text(*Maker().Make(Labelled({Tensor("id", {"c17"})}), {})), "c17||||||yes|");
-  EXPECT_EQ(Text(*Maker(std::nullopt).Make(Labelled({Tensor("age", {1})}), {})), "|1|||||yes|");
+  EXPECT_EQ(Text(*Maker().Make(Labelled(Inputs({Tensor("id", {"c17"})})), {})), "c17||||||yes|");
+  EXPECT_EQ(Text(*Maker(std::nullopt).Make(Labelled(Inputs({Tensor("age", {1})})), {})), "|1|||||yes|");
 }
 
 TEST(FeedbackRows, LeavesMissingWhatIsRedactedOrNull) {
-  const json inputs = {{{"name", "age"}, {"redacted", true}}, Tensor("pay", {nullptr}), Tensor("plan", {""})};
+  const json inputs = Inputs({{{"name", "age"}, {"redacted", true}}, Tensor("pay", nullptr), Tensor("plan", {""})});
   EXPECT_EQ(Text(*Maker().Make(Labelled(inputs), {})), "p1||||||yes|");
 }
 
@@ -78,13 +81,13 @@ TEST(FeedbackRows, SaysWhatDoesNotFit) {
     const char* says;
   } cases[] = {
       {nullptr, "too large"},
-      {{Tensor("age", {1.5})}, "'age': it is of integers, and 1.5 is none"},
-      {{Tensor("age", {"old"})}, "of integers"},
-      {{Tensor("pay", {"much"})}, "of numbers"},
-      {{Tensor("photo", {1, 2, 3})}, "takes 4 bytes, not 3"},
-      {{Tensor("photo", {1, 2, 3, 256})}, "no byte"},
-      {{Tensor("age", json::array())}, "not as many values as rows"},
-      {{Tensor("age", {1, 2})}, "2 values"},
+      {Inputs({Tensor("age", {1.5})}), "'age': it is of integers, and 1.5 is none"},
+      {Inputs({Tensor("age", {"old"})}), "of integers"},
+      {Inputs({Tensor("pay", {"much"})}), "of numbers"},
+      {Inputs({Tensor("photo", {1, 2, 3})}), "takes 4 bytes, not 3"},
+      {Inputs({Tensor("photo", {1, 2, 3, 256})}), "no byte"},
+      {Inputs({Tensor("age", json::array())}), "not as many values as rows"},
+      {Inputs({Tensor("age", {1, 2})}), "2 values"},
   };
   for (const auto& [inputs, says] : cases) {
     const auto row = Maker().Make(Labelled(inputs), {});
@@ -114,7 +117,7 @@ TEST(FeedbackRows, ABatchIsDueByNumberOrByAge) {
 TEST(LiveSlices, TellsTheLargestGroupsAndTheOthersTogether) {
   LiveSlices slices("plan", {}, *gate::FindLiveMetric("accuracy"), 1000);
   for (int i = 0; i < 70; ++i) {
-    const json inputs = {Tensor("plan", {"p" + std::to_string(i), "q"})};
+    const json inputs = Inputs({Tensor("plan", {"p" + std::to_string(i), "q"})});
     const registry::ScoredRow row{.prediction = i + 1, .row = 0, .rows = 2, .at = i * 100, .score = 1, .outcome = "x", .inputs = inputs.dump()};
     slices.Add(row);
     auto second = row;
@@ -137,12 +140,12 @@ TEST(LiveSlices, GroupsByTheTargetAndSaysWhatHasNoValue) {
   LiveSlices by_target("left", manifest, *gate::FindLiveMetric("accuracy"), 1000);
   by_target.Add({.prediction = 1, .row = 0, .rows = 1, .at = 0, .score = 1, .outcome = "yes", .inputs = ""});
   EXPECT_EQ(by_target.Told().at(0).group, "yes");
-  const std::pair<json, const char*> cases[] = {{{{{"name", "plan"}, {"redacted", true}}}, "(redacted)"},
-                                                {{Tensor("plan", {nullptr})}, "(missing)"},
-                                                {{Tensor("other", {1})}, "(missing)"}};
+  const std::pair<json, const char*> cases[] = {{Inputs({{{"name", "plan"}, {"redacted", true}}}), "(redacted)"},
+                                                {Inputs({Tensor("plan", nullptr)}), "(missing)"},
+                                                {Inputs({Tensor("other", {1})}), "(missing)"}};
   for (const auto& [inputs, group] : cases) {
     LiveSlices slices("plan", manifest, *gate::FindLiveMetric("accuracy"), 1000);
-    slices.Add({.prediction = 1, .row = 0, .rows = 1, .at = 0, .score = 1, .outcome = "yes", .inputs = json(inputs).dump()});
+    slices.Add({.prediction = 1, .row = 0, .rows = 1, .at = 0, .score = 1, .outcome = "yes", .inputs = inputs.dump()});
     EXPECT_EQ(slices.Told().at(0).group, group);
   }
 }
