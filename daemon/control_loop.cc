@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -26,6 +28,8 @@ struct ControlLoop::Reactor {
   boost::asio::signal_set signals{io, SIGTERM, SIGINT};
   boost::asio::steady_timer timer{io};
   boost::asio::posix::stream_descriptor worker{io};  // a duplicate of the executor's descriptor, to wait on
+  boost::asio::posix::stream_descriptor serve{io};   // of the data plane's process, readable when that has ended
+  int serve_pid = 0;                                 // its process; 0 = none is watched
 };
 
 ControlLoop::ControlLoop(pipeline::Orchestrator& orchestrator, pipeline::ForkServer& worker, const Clock& clock)
@@ -45,6 +49,7 @@ void ControlLoop::Run() {
   reactor_->io.run();
   boost::system::error_code ignored;
   reactor_->worker.close(ignored);
+  reactor_->serve.close(ignored);
   // A service manager's stop leaves the steps to the next daemon; who presses Ctrl-C wants everything to end.
   if (interrupted_) worker_.EndAll("ratchetd was interrupted");
 }
@@ -63,6 +68,7 @@ void ControlLoop::Turn() {
   std::int64_t sleep_us = std::clamp(due_us, kShortestSleepUs, kLongestSleepUs);
   if (serve_) sleep_us = std::clamp(serve_->Tick() - clock_.MonotonicUs(), kShortestSleepUs, sleep_us);
   WatchWorker();
+  WatchServe();
   reactor_->timer.expires_after(std::chrono::microseconds(sleep_us));  // cancels the wait before
   reactor_->timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) Turn();
@@ -80,6 +86,21 @@ void ControlLoop::WatchWorker() {
                                 if (worker_.Pump()) return Turn();
                                 WatchWorker();  // a step has begun, as it was asked to
                               });
+}
+
+// A data plane that dies is seen at once, not when it is next looked at.
+void ControlLoop::WatchServe() {
+  const int pid = serve_ ? serve_->pid() : 0;
+  if (pid == reactor_->serve_pid) return;
+  boost::system::error_code ignored;
+  reactor_->serve.close(ignored);
+  reactor_->serve_pid = pid;
+  const int fd = pid == 0 ? -1 : static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (fd < 0) return;
+  reactor_->serve.assign(fd, ignored);
+  reactor_->serve.async_wait(boost::asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (!error) Turn();
+  });
 }
 
 }  // namespace ratchet::daemon

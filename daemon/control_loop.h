@@ -33,6 +33,7 @@ class ControlLoop {
   struct Reactor;
   void Turn();
   void WatchWorker();
+  void WatchServe();
 
   pipeline::Orchestrator& orchestrator_;
   pipeline::ForkServer& worker_;

@@ -70,6 +70,18 @@ bool ReplicaHub::Confirmed(const std::string& model, std::int64_t epoch) {
   return Behind(model, epoch).empty();
 }
 
+std::vector<pipeline::QuarantinedVersion> ReplicaHub::Quarantined() {
+  constexpr std::string_view kSign = "quarantined: ";  // docs/formats.md, "Routes to replicas"
+  std::lock_guard lock(mutex_);
+  DropSilent();
+  std::vector<pipeline::QuarantinedVersion> found;
+  for (const auto& [id, replica] : replicas_)
+    for (const auto& [name, model] : replica.models)
+      for (const auto& [version, why] : model.failed)
+        if (why.starts_with(kSign)) found.push_back({.model = name, .version = version, .why = "replica " + id + ": " + why});
+  return found;
+}
+
 void ReplicaHub::DropSilent() {
   const std::int64_t oldest_us = clock_.MonotonicUs() - kReplicaSilenceUs;
   std::erase_if(replicas_, [&](const auto& entry) { return entry.second.seen_mono_us < oldest_us; });

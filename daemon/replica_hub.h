@@ -58,6 +58,7 @@ class ReplicaHub final : public pipeline::ServingView {
 
   pipeline::LoadState Loaded(const std::string& model, std::int64_t version) override;
   bool Confirmed(const std::string& model, std::int64_t epoch) override;
+  std::vector<pipeline::QuarantinedVersion> Quarantined() override;
 
  private:
   void DropSilent();

@@ -19,7 +19,7 @@ extern char** environ;
 namespace ratchet::daemon {
 namespace {
 
-constexpr std::int64_t kShortestPauseUs = 200'000;    // after a death; doubles with each in a row …
+constexpr std::int64_t kShortestPauseUs = 50'000;     // after a death; doubles with each in a row …
 constexpr std::int64_t kLongestPauseUs = 30'000'000;  // … up to this
 constexpr std::int64_t kHealthyUs = 60'000'000;       // having lived so long, a death counts as the first
 constexpr std::int64_t kLookUs = 1'000'000;

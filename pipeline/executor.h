@@ -65,6 +65,13 @@ struct LoadState {
   std::string cause;  // kFailed
 };
 
+// A version that a replica does not load any more, for it has taken the replica's process with it too often.
+struct QuarantinedVersion {
+  std::string model;
+  std::int64_t version = 0;
+  std::string why;
+};
+
 class ServingView {
  public:
   virtual ~ServingView() = default;
@@ -72,6 +79,8 @@ class ServingView {
   virtual LoadState Loaded(const std::string& model, std::int64_t version) = 0;
   // Whether every replica that is there answers by the route of this epoch or a later one; true when none is there.
   virtual bool Confirmed(const std::string& model, std::int64_t epoch) = 0;
+  // What any replica that is there keeps in quarantine.
+  virtual std::vector<QuarantinedVersion> Quarantined() { return {}; }
 };
 
 }  // namespace ratchet::pipeline

@@ -32,6 +32,7 @@ std::int64_t Orchestrator::Tick() {
   wake_us_ = now_us_ + kIdleTickUs;
   FireTriggers();
   FollowReleases();
+  FollowQuarantine();
   BeginQueued();
   AdvanceRuns();
   return wake_us_;

@@ -112,6 +112,9 @@ class Orchestrator {
   Result<bool> JudgeAgainIfStale(registry::Db& db, const Context& at, const std::string& step);
   bool AfterAbort(Context& at);
 
+  // orchestrator_quarantine.cc
+  void FollowQuarantine();
+
   // orchestrator_forecast.cc
   registry::Json Forecast(const Context& at);
   void NoteForecast(registry::Db& db, const Context& at, const registry::Json& forecast);
@@ -135,6 +138,7 @@ class Orchestrator {
   std::map<std::int64_t, SpecPtr> run_specs_;                                    // of active runs
   std::map<std::int64_t, std::shared_ptr<const RunData>> run_data_;              // of active runs
   std::map<std::string, std::pair<std::int64_t, SpecPtr>> triggered_specs_;      // name → revision, spec if it has triggers
+  std::set<std::string> quarantine_told_;  // versions in quarantine at the last tick
   std::set<std::string> stopping_;                                               // attempts that were asked to end
 };
 

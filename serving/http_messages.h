@@ -15,6 +15,9 @@ struct HttpRequest {
   std::string query = {};  // of the path, without the question mark
   std::vector<std::pair<std::string, std::string>> headers = {};  // by lower-case name
 
+  // RoundOver is called on this thread once the requests that came in together with this one have been handed over, too.
+  bool round_follows = false;
+
   // The first header of that name; null where there is none.
   const std::string* Header(std::string_view lower_case_name) const {
     for (const auto& [name, value] : headers)
@@ -38,6 +41,9 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   virtual void Handle(HttpRequest request, std::function<void(HttpResponse)> respond) = 0;
+  // Called by an I/O thread after it has handed over all requests that were there when it looked: what they have in
+  // common can be done for all of them now. It must not compute for long either.
+  virtual void RoundOver() {}
 };
 
 }  // namespace ratchet::serving

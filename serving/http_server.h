@@ -24,6 +24,7 @@ struct HttpLimits {
 struct HttpAddress {
   std::string host;
   std::uint16_t port = 0;
+  bool shared = false;  // with other processes that say so, too: the kernel deals connections out among them
 };
 // "127.0.0.1:7301", "[::1]:0", "localhost:80".
 Result<HttpAddress> ParseAddress(const std::string& text);

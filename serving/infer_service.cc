@@ -3,6 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/names.h"
@@ -12,6 +14,11 @@ namespace ratchet::serving {
 namespace {
 
 constexpr int kRetryAfterS = 1;
+constexpr std::int64_t kLongestTimeoutMs = 3'600'000;
+constexpr int kReaders = 1;            // threads that parse large bodies
+constexpr size_t kLargeWaiting = 64;  // bodies that wait for one
+
+int StatusOfRefusal(const Error& error) { return error.code == ErrorCode::kOverloaded ? 429 : 503; }
 
 HttpResponse TryLater(HttpResponse refusal) {
   refusal.retry_after_s = kRetryAfterS;
@@ -37,6 +44,8 @@ struct InferService::Job {
   std::string prediction_id;
   v2::InferRequest parsed = {};  // its inputs go to the model
   std::int64_t rows = 0;
+  std::int64_t bytes = static_cast<std::int64_t>(request.body.size());
+  std::int64_t deadline_us = kNoDeadline;  // monotonic
   bool logged = false;
   RequestTimes times = {};
 
@@ -52,7 +61,13 @@ InferService::InferService(ModelHost& host, ServeMetrics& metrics, const Clock& 
       limits_(limits),
       log_(log),
       id_random_(seed),
-      pool_(limits.threads, limits.waiting) {}
+      batcher_(limits.threads, limits.batch, clock),
+      readers_(kReaders, kLargeWaiting) {}
+
+void InferService::Stop() {
+  readers_.Stop();
+  batcher_.Stop();
+}
 
 void InferService::Start(InferCall call, const InferDialect& dialect) {
   const std::shared_ptr<const RouteSnapshot> snapshot = host_.Snapshot();
@@ -78,27 +93,108 @@ void InferService::Route(InferCall call, const InferDialect& dialect, const Serv
                                        .respond = std::move(call.respond),
                                        .admitted_us = clock_.MonotonicUs(),
                                        .prediction_id = std::move(prediction_id)});
-  if (Admit(*job)) return Submit(std::move(job));
-  job->respond(Refuse(*job, 429, "too many requests of model " + model.name + " are under way; try again"));
+  if (!ReadTimeoutHeader(*job)) {
+    return job->respond(dialect.Refuse(400, "the header \"timeout\" must be a whole number of milliseconds from 1"));
+  }
+  if (auto refusal = Admit(*job)) return job->respond(std::move(*refusal));
+  // What is compressed may be large once it is unpacked.
+  const bool small = job->request.body.size() <= limits_.read_here_bytes && !job->request.Header("content-encoding");
+  if (small) return Read(job, job->request.round_follows ? Batcher::Where::kThisRound : Batcher::Where::kComputingThread);
+  if (readers_.TryRun([this, job] { Read(job, Batcher::Where::kComputingThread); })) return;
+  Shed(*job, 503, "too many large requests wait; try again");
 }
 
-// Takes a place among the requests under way for the model.
-bool InferService::Admit(const Job& job) {
-  if (++job.load->in_flight <= limits_.in_flight_per_model) return true;
+// Takes a place among the requests under way, unless there is none.
+std::optional<HttpResponse> InferService::Admit(const Job& job) {
+  const bool too_many = ++job.load->in_flight > limits_.in_flight_per_model;
+  const bool too_large = (bytes_in_flight_ += job.bytes) > limits_.in_flight_bytes;
+  const Status room = batcher_.Admits(job.version().queue, job.deadline_us);
+  if (!too_many && !too_large && room) return std::nullopt;
+  Leave(job);
+  if (!room && !too_many && !too_large) return Refuse(job, StatusOfRefusal(room.error()), RefusalText(job, room.error()));
+  return too_many ? Refuse(job, 429, "too many requests of model " + job.version().model + " are under way; try again")
+                  : Refuse(job, 503, "the requests under way take too much memory; try again");
+}
+
+void InferService::Leave(const Job& job) {
   --job.load->in_flight;
-  return false;
+  bytes_in_flight_ -= job.bytes;
 }
 
-void InferService::Submit(JobPtr job) {
-  if (pool_.TryRun([this, job] { Finish(*job, Run(*job)); })) return;
-  --job->load->in_flight;
-  job->respond(Refuse(*job, 503, "too many requests wait; try again"));
+// Counts a body by what it has become. False where that is too much, with what is under way.
+bool InferService::CountUnpacked(Job& job) {
+  const std::int64_t more = static_cast<std::int64_t>(job.request.body.size()) - job.bytes;
+  job.bytes += more;
+  return (bytes_in_flight_ += more) <= limits_.in_flight_bytes || more <= 0;
 }
 
-// Of a request that found no room.
+void InferService::Read(const JobPtr& job, Batcher::Where where) {
+  const std::int64_t begun_us = clock_.MonotonicUs();
+  auto request = job->dialect.Parse(job->request, job->version().signature);
+  if (!request) return Finish(*job, job->dialect.Refuse(StatusOf(request.error().code), request.error().Message()));
+  if (!CountUnpacked(*job)) return Shed(*job, 503, "the requests under way take too much memory; try again");
+  job->parsed = std::move(*request);
+  job->rows = job->parsed.inputs.empty() ? 0 : job->parsed.inputs.front().Rows();
+  job->logged = log_ && log_->Wants();
+  // The log has all inputs in one form, too. A large body stays, for the log tells no more than its size.
+  if (job->logged && !job->parsed.is_v2_json && job->request.body.size() <= kMaxLoggedInputBytes) {
+    job->request.body = v2::InputsJson(job->parsed.inputs);
+  }
+  job->times.input = clock_.MonotonicUs() - begun_us;
+  SetDeadline(*job, job->parsed.timeout_us);
+  Submit(job, where);
+}
+
+// False where the header makes no sense.
+bool InferService::ReadTimeoutHeader(Job& job) {
+  const std::string* header = job.request.Header("timeout");
+  if (header == nullptr) return true;
+  std::int64_t ms = 0;
+  const char* end = header->data() + header->size();
+  const auto [stop, error] = std::from_chars(header->data(), end, ms);
+  if (error != std::errc() || stop != end || ms < 1 || ms > kLongestTimeoutMs) return false;
+  SetDeadline(job, ms * 1000);
+  return true;
+}
+
+// The soonest of those that are told holds.
+void InferService::SetDeadline(Job& job, std::int64_t timeout_us) {
+  if (timeout_us <= 0) return;
+  job.deadline_us = std::min(job.deadline_us, job.admitted_us + std::min(timeout_us, kLongestTimeoutMs * 1000));
+}
+
+void InferService::Submit(const JobPtr& job, Batcher::Where where) {
+  BatchItem item{.inputs = std::move(job->parsed.inputs),
+                 .deadline_us = job->deadline_us,
+                 .infer_us = &job->times.infer,
+                 .done = [this, job](Result<std::vector<Tensor>> outputs) { End(*job, outputs); }};
+  const Status taken = batcher_.Submit(job->version().queue, item, where);
+  if (taken) return;
+  Shed(*job, StatusOfRefusal(taken.error()), RefusalText(*job, taken.error()));
+}
+
+void InferService::End(Job& job, Result<std::vector<Tensor>>& outputs) {
+  const std::int64_t so_far_us = clock_.MonotonicUs() - job.admitted_us;
+  job.times.queue = std::max<std::int64_t>(0, so_far_us - job.times.input - job.times.infer);
+  if (outputs) return Finish(job, Answer(job, std::move(*outputs)));
+  if (outputs.error().code == ErrorCode::kTimeout) return Shed(job, 503, outputs.error().cause);
+  Finish(job, Failed(job, outputs.error()));
+}
+
+std::string InferService::RefusalText(const Job& job, const Error& error) {
+  return "model " + job.version().model + ": " + error.cause;
+}
+
+// Of a request that found no room or no time.
 HttpResponse InferService::Refuse(const Job& job, int status, const std::string& message) {
   ++metrics_.shed;
   return TryLater(job.dialect.Refuse(status, message));
+}
+
+// The same after its admission. It is no error of the version's.
+void InferService::Shed(const Job& job, int status, const std::string& message) {
+  Leave(job);
+  job.respond(Refuse(job, status, message));
 }
 
 void InferService::Finish(Job& job, HttpResponse response) {
@@ -111,33 +207,15 @@ void InferService::Finish(Job& job, HttpResponse response) {
     metrics.statistics.CountSuccess(job.rows, times, clock_.WallUs());
   else
     metrics.statistics.CountFailure(times.total);
-  --job.load->in_flight;
+  Leave(job);
   job.respond(std::move(response));
 }
 
-HttpResponse InferService::Run(Job& job) {
+HttpResponse InferService::Failed(const Job& job, const Error& error) {
   const ServedVersion& version = job.version();
-  const std::int64_t begin_us = clock_.MonotonicUs();
-  job.times.queue = begin_us - job.admitted_us;
-  auto request = job.dialect.Parse(job.request, version.signature);
-  if (!request) return job.dialect.Refuse(StatusOf(request.error().code), request.error().Message());
-  job.parsed = std::move(*request);
-  job.rows = job.parsed.inputs.empty() ? 0 : job.parsed.inputs.front().Rows();
-  job.logged = log_ && log_->Wants();
-  // The log has all inputs in one form, too. A large body stays, for the log tells no more than its size.
-  if (job.logged && !job.parsed.is_v2_json && job.request.body.size() <= kMaxLoggedInputBytes) {
-    job.request.body = v2::InputsJson(job.parsed.inputs);
-  }
-  const std::int64_t run_us = clock_.MonotonicUs();
-  job.times.input = run_us - begin_us;
-  auto outputs = version.runner->Run(std::move(job.parsed.inputs));
-  job.times.infer = clock_.MonotonicUs() - run_us;
-  if (outputs) version.metrics->statistics.CountExecution(job.rows, job.times.infer);
-  if (outputs) return Answer(job, std::move(*outputs));
-  spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()),
-                outputs.error().Message());
+  spdlog::error("{}@{} failed on request {}: {}", version.model, version.ref.version, Quoted(job.id()), error.Message());
   return job.dialect.Refuse(500, fmt::format("version {} of model {} failed on this input (request {}): {}",
-                                             version.ref.version, version.model, job.id(), outputs.error().cause));
+                                             version.ref.version, version.model, job.id(), error.cause));
 }
 
 HttpResponse InferService::Answer(Job& job, std::vector<Tensor> outputs) {

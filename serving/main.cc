@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "serving/bundle_source.h"
+#include "serving/confinement.h"
 #include "serving/control_client.h"
 #include "serving/http_server.h"
 #include "serving/model_host.h"
@@ -25,6 +26,7 @@
 #include "serving/serve_options.h"
 #include "serving/torch_runner.h"
 #include "serving/v2_service.h"
+#include "serving/watched_models.h"
 
 namespace {
 
@@ -73,6 +75,37 @@ bool AdoptKept(RouteWatcher& watcher, bool has_control) {
   if (has_control) return true;
   spdlog::error("nothing to serve: give --control URL, or a --dir with a sound routes.json");
   return false;
+}
+
+// What notices that a model hangs or takes the process with it, and keeps such a model out.
+struct ModelWatch {
+  Quarantine quarantine;
+  std::unique_ptr<CallMarks> marks;
+};
+
+Result<ModelWatch> WatchModels(const ServeOptions& options, Files& files, const Clock& clock) {
+  const std::string calls = options.dir + "/calls";
+  const std::vector<Fault> last = ReadFaults(files, calls);
+  for (const Fault& fault : last) spdlog::error("the last ratchet-serve here ended in a call of bundle {}: {}", fault.bundle, fault.how);
+  RATCHET_ASSIGN(Quarantine quarantine, Quarantine::Open(files, options.dir + "/quarantine", last, clock.WallUs()));
+  RATCHET_ASSIGN(auto marks, CallMarks::Create(calls, clock));
+  CallMarks::CatchCrashes();
+  return ModelWatch{.quarantine = std::move(quarantine), .marks = std::move(marks)};
+}
+
+[[noreturn]] void EndHung(const Fault& fault) {
+  spdlog::critical("a call of bundle {} does not return: {}; ending, to be started anew", fault.bundle, fault.how);
+  _exit(kHungExitCode);
+}
+
+// Before any thread is started: each would have to be shut in by itself.
+void ConfineProcess(const ServeOptions& options) {
+  if (options.unconfined) return;
+  const auto had = Confine({.read = {options.blobs}, .own = {options.dir}});
+  if (had)
+    spdlog::info("confined: {}", *had);
+  else
+    spdlog::error("{}; models run with all rights of this process", had.error().Message());
 }
 
 // The way of answered predictions to the control plane, in the order in which its parts are built.
@@ -152,12 +185,20 @@ Status Serve(const ServeOptions& options) {
   }
   RATCHET_ASSIGN(BundleSource bundles, MakeBundleSource(options, files, control.get()));
   RATCHET_ASSIGN(HttpAddress address, ParseAddress(options.listen));
+  address.shared = options.share_port;
+  auto watch = WatchModels(options, files, clock);
+  if (!watch) spdlog::error("{}; a model that hangs is not noticed", watch.error().Message());
+  ConfineProcess(options);
+  std::optional<CallWatchdog> watchdog;
+  if (watch) watchdog.emplace(*watch->marks, EndHung);
+  const CallLimits call_limits{.call_us = options.call_limit_s * 1'000'000};
 
   ServeMetrics metrics;
   ModelHost host(metrics);
   std::random_device entropy;
   const auto seed = [&] { return (static_cast<std::uint64_t>(entropy()) << 32) | entropy(); };
-  RouteWatcher watcher(host, bundles, LoadTorchModel, control.get(), files, clock,
+  const ModelLoader load = watch ? WatchedLoader(LoadTorchModel, *watch->marks, watch->quarantine, call_limits) : LoadTorchModel;
+  RouteWatcher watcher(host, bundles, load, control.get(), files, clock,
                        {.routes_path = options.dir + "/routes.json", .seed = seed()});
   std::optional<Logging> logging;
   if (control && options.log_sample > 0) {
@@ -166,7 +207,10 @@ Status Serve(const ServeOptions& options) {
     if (!started) spdlog::error("{}; predictions are answered but not logged", started.error().Message());
   }
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  V2Service service(host, metrics, clock, {.threads = options.threads ? options.threads : cores}, seed(),
+  V2Service service(host, metrics, clock,
+                    {.threads = options.threads ? options.threads : cores,
+                     .batch = {.rows = options.max_batch, .delay_us = options.max_delay_us}},
+                    seed(),
                     logging ? &*logging->log : nullptr);
   RATCHET_ASSIGN(auto server, HttpServer::Start(address, cores, {}, service, metrics));
   if (!AdoptKept(watcher, control != nullptr)) return Fail(ErrorCode::kNotFound, "start", "", "nothing to serve");

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "serving/batcher.h"
 #include "serving/model_runner.h"
 #include "serving/route_table.h"
 #include "serving/serve_metrics.h"
@@ -23,6 +24,7 @@ struct ServedVersion {
   Signature signature;
   std::shared_ptr<const ModelRunner> runner;
   std::shared_ptr<VersionMetrics> metrics;
+  BatchQueuePtr queue = std::make_shared<BatchQueue>(runner, metrics);  // of requests that wait for the runner
 };
 using ServedVersionPtr = std::shared_ptr<const ServedVersion>;
 

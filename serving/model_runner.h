@@ -18,6 +18,8 @@ class ModelRunner {
   // Inputs in the signature's order, all with the same rows; outputs in the signature's order. kInternal when the model
   // throws or gives what its signature does not say. Any thread, many at once.
   virtual Result<std::vector<Tensor>> Run(std::vector<Tensor> inputs) const = 0;
+  // Whether rows of several requests may run in one call: false where a row's answer depends on those beside it.
+  virtual bool Joinable() const { return true; }
 };
 
 // A bundle on this host's disk, its digests checked.

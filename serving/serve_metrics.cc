@@ -11,18 +11,40 @@ std::string Single(const char* name, const char* type, const char* about, std::i
   return fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, about, type, value);
 }
 
-std::string Histogram(const std::string& labels, const VersionMetrics::Values& values) {
-  constexpr char kName[] = "ratchet_serve_request_duration_seconds";
+// `bounds` and `sum` are in units of 1 / `scale`.
+template <typename Bounds, typename Buckets>
+std::string Histogram(const char* name, const std::string& labels, const Bounds& bounds, const Buckets& buckets,
+                      std::int64_t sum, double scale) {
   std::string text;
   std::uint64_t total = 0;
-  for (size_t i = 0; i < values.buckets.size(); ++i) {
-    total += values.buckets[i];
-    const std::string bound =
-        i < kLatencyBoundsUs.size() ? fmt::format("{}", static_cast<double>(kLatencyBoundsUs[i]) / 1e6) : "+Inf";
-    text += fmt::format("{}_bucket{{{},le=\"{}\"}} {}\n", kName, labels, bound, total);
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    total += buckets[i];
+    const std::string bound = i < bounds.size() ? fmt::format("{}", static_cast<double>(bounds[i]) / scale) : "+Inf";
+    text += fmt::format("{}_bucket{{{},le=\"{}\"}} {}\n", name, labels, bound, total);
   }
-  text += fmt::format("{}_sum{{{}}} {}\n", kName, labels, static_cast<double>(values.latency_sum_us) / 1e6);
-  return text + fmt::format("{}_count{{{}}} {}\n", kName, labels, total);
+  text += fmt::format("{}_sum{{{}}} {}\n", name, labels, static_cast<double>(sum) / scale);
+  return text + fmt::format("{}_count{{{}}} {}\n", name, labels, total);
+}
+
+// What the model was called for, by version.
+std::string CallsText(const std::map<std::pair<std::string, std::int64_t>, std::shared_ptr<VersionMetrics>>& versions) {
+  std::string waiting =
+      "# HELP ratchet_serve_waiting_requests Requests that wait for the model now.\n"
+      "# TYPE ratchet_serve_waiting_requests gauge\n";
+  std::string rows =
+      "# HELP ratchet_serve_batch_rows Rows of one call of the model.\n# TYPE ratchet_serve_batch_rows histogram\n";
+  std::string computed =
+      "# HELP ratchet_serve_compute_seconds_total Time spent in calls of the model.\n"
+      "# TYPE ratchet_serve_compute_seconds_total counter\n";
+  for (const auto& [key, metrics] : versions) {
+    const std::string labels = fmt::format("model=\"{}\",version=\"{}\"", key.first, key.second);
+    const VersionMetrics::Values values = metrics->Read();
+    waiting += fmt::format("ratchet_serve_waiting_requests{{{}}} {}\n", labels, metrics->waiting.load());
+    rows += Histogram("ratchet_serve_batch_rows", labels, kBatchBounds, values.batches, values.rows, 1);
+    computed += fmt::format("ratchet_serve_compute_seconds_total{{{}}} {}\n", labels,
+                            static_cast<double>(values.computed_us) / 1e6);
+  }
+  return waiting + rows + computed;
 }
 
 std::string PredictionsText(const PredictionCounts& counts) {
@@ -55,12 +77,22 @@ void VersionMetrics::Count(int http_status, std::int64_t latency_us) {
   ++buckets_[static_cast<size_t>(bucket - kLatencyBoundsUs.begin())];
 }
 
+void VersionMetrics::CountCall(std::int64_t rows, std::int64_t took_us) {
+  computed_us_ += took_us;
+  rows_ += rows;
+  const auto bucket = std::lower_bound(kBatchBounds.begin(), kBatchBounds.end(), rows);
+  ++batches_[static_cast<size_t>(bucket - kBatchBounds.begin())];
+}
+
 VersionMetrics::Values VersionMetrics::Read() const {
   Values values{.requests = requests_,
                 .client_errors = client_errors_,
                 .server_errors = server_errors_,
                 .latency_sum_us = latency_sum_us_};
   for (size_t i = 0; i < buckets_.size(); ++i) values.buckets[i] = buckets_[i];
+  values.computed_us = computed_us_;
+  values.rows = rows_;
+  for (size_t i = 0; i < batches_.size(); ++i) values.batches[i] = batches_[i];
   return values;
 }
 
@@ -100,9 +132,10 @@ std::string ServeMetrics::PrometheusText() const {
     requests += fmt::format("ratchet_serve_requests_total{{{}}} {}\n", labels, values.requests);
     errors += fmt::format("ratchet_serve_errors_total{{{},fault=\"client\"}} {}\n", labels, values.client_errors);
     errors += fmt::format("ratchet_serve_errors_total{{{},fault=\"server\"}} {}\n", labels, values.server_errors);
-    latencies += Histogram(labels, values);
+    latencies += Histogram("ratchet_serve_request_duration_seconds", labels, kLatencyBoundsUs, values.buckets,
+                           values.latency_sum_us, 1e6);
   }
-  return text + requests + errors + latencies;
+  return text + requests + errors + latencies + CallsText(versions_);
 }
 
 }  // namespace ratchet::serving

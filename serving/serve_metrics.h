@@ -18,15 +18,22 @@ namespace ratchet::serving {
 inline constexpr std::array<std::int64_t, 14> kLatencyBoundsUs = {
     100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 50'000, 100'000, 250'000, 1'000'000, 5'000'000, 30'000'000};
 
+// Upper bounds of the buckets for rows of one call of a model; one more bucket takes the rest.
+inline constexpr std::array<std::int64_t, 8> kBatchBounds = {1, 2, 4, 8, 16, 32, 64, 128};
+
 // Counters of one version of one model. Any thread, without locks.
 class VersionMetrics {
  public:
   void Count(int http_status, std::int64_t latency_us);
+  void CountCall(std::int64_t rows, std::int64_t took_us);  // of the model
+  std::atomic<std::int64_t> waiting{0};                     // requests, now
 
   struct Values {
     std::uint64_t requests = 0, client_errors = 0, server_errors = 0;
     std::int64_t latency_sum_us = 0;
     std::array<std::uint64_t, kLatencyBoundsUs.size() + 1> buckets{};
+    std::int64_t computed_us = 0, rows = 0;
+    std::array<std::uint64_t, kBatchBounds.size() + 1> batches{};
   };
   Values Read() const;
 
@@ -36,6 +43,8 @@ class VersionMetrics {
   std::atomic<std::uint64_t> requests_{0}, client_errors_{0}, server_errors_{0};
   std::atomic<std::int64_t> latency_sum_us_{0};
   std::array<std::atomic<std::uint64_t>, kLatencyBoundsUs.size() + 1> buckets_{};
+  std::atomic<std::int64_t> computed_us_{0}, rows_{0};
+  std::array<std::atomic<std::uint64_t>, kBatchBounds.size() + 1> batches_{};
 };
 
 // What became of predictions on their way to the control plane. Any thread, without locks.

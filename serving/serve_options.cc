@@ -41,17 +41,21 @@ FILES
   DIR/address      HOST:PORT it listens on, of use with port 0
   DIR/routes.json  the routes served last
   DIR/cache/       bundles fetched from the control plane, when --blobs is not given
+  DIR/calls        which calls of models are under way: what is found there after a crash is what it came of
+  DIR/quarantine/  a file for each bundle that is not loaded any more, for it took ratchet-serve with it 3 times in
+                   a minute; removing the file lets it in again
   DIR/spool/       answered predictions that the control plane has not taken yet
 
 LIMITS
-  body 64 MiB; header 16 KiB and 10 s; body 30 s; idle 60 s; 4096 connections; 256 requests under way
-  per model (then 429) and 1024 waiting in all (then 503), both with Retry-After
+  body 64 MiB; header 16 KiB and 10 s; body 30 s; idle 60 s; 4096 connections; 1024 requests under way
+  per model (then 429), 512 MiB of bodies in all (then 503), both with Retry-After. A request with the header
+  `timeout` (ms) or the parameter "timeout" (us) that would wait longer is refused at once with 429.
 
 SIGNALS
   SIGTERM, SIGINT  stop accepting, finish what is under way (at most 10 s), exit; a second one ends it at once
 
 EXIT CODES
-  0 stopped as asked   1 could not start   2 wrong arguments
+  0 stopped as asked   1 could not start   2 wrong arguments   70 a call of a model did not return
 
 EXAMPLES
   ratchet-serve --control http://127.0.0.1:7300
@@ -67,6 +71,24 @@ std::string NoMoreThanAddress(const std::string& text) {
 std::string NoMoreThanName(const std::string& text) {
   auto checked = CheckName("replica", text);
   return checked ? "" : checked.error().Message();
+}
+
+void AddRunningOptions(CLI::App& app, ServeOptions& options) {
+  app.add_option("--max-batch", options.max_batch, "Most rows that requests are joined to for one call of a model")
+      ->type_name("ROWS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 65536));
+  app.add_option("--max-delay", options.max_delay_us,
+                 "Microseconds that a batch which is not full waits for more; 0 = none, a batch is what came in meanwhile")
+      ->type_name("US")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10'000'000));
+  app.add_option("--call-limit", options.call_limit_s, "A call of a model that takes longer ends the process, to be started anew")
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86'400));
+  app.add_flag("--share-port", options.share_port, "Let other ratchet-serves with this flag listen on the same port");
+  app.add_flag("--unconfined", options.unconfined, "Do not limit which files models may open and that they start no program");
 }
 
 void AddScratchOptions(CLI::App& app, ScratchOptions& scratch) {
@@ -119,6 +141,7 @@ void AddOptions(CLI::App& app, ServeOptions& options) {
       ->capture_default_str()
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(std::uint64_t{1} << 20, std::uint64_t{1} << 50));
+  AddRunningOptions(app, options);
   AddScratchOptions(app, options.scratch);
   app.add_option("--log-level", options.log_level, "How much goes to stderr")
       ->type_name("LEVEL")

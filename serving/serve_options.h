@@ -20,6 +20,11 @@ struct ServeOptions {
   double log_sample = 1;                // share of the answers that are logged
   std::vector<std::string> log_redact;  // columns whose values are not
   std::uint64_t spool_bytes = 256u << 20;
+  std::int64_t max_batch = 64;     // rows of one call of a model
+  std::int64_t max_delay_us = 0;   // that a batch waits for more
+  std::int64_t call_limit_s = 30;  // a call that takes longer ends the process
+  bool share_port = false;         // with other ratchet-serves
+  bool unconfined = false;         // models may do what this user may
   ScratchOptions scratch;  // one bundle alone, for a test step
 };
 

@@ -7,8 +7,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <optional>
+
+#include "plugins/sdk/model_operators.h"
+#include "serving/batch_tensors.h"
 
 namespace ratchet::serving {
 namespace {
@@ -16,7 +20,9 @@ namespace {
 using torch::jit::IValue;
 using torch::jit::Module;
 
-constexpr std::array<std::int64_t, 3> kWarmUpRows = {1, 8, 32};
+constexpr std::array<std::int64_t, 7> kWarmUpRows = {1, 2, 4, 8, 16, 32, 64};
+constexpr std::chrono::milliseconds kLongWarmUp{500};  // larger batches of a model as slow as that are not tried
+constexpr std::int64_t kCompanyRows = 8;
 constexpr std::array<std::int64_t, 2> kComparedRows = {1, 8};
 constexpr int kWarmUpRounds = 2;  // the first runs profile and compile, the next are as fast as all that follow
 constexpr std::int64_t kFreeDimension = 8;  // stands for a -1 that is not the rows, in generated inputs
@@ -214,6 +220,22 @@ Module FastestAlike(Module plain, const Signature& signature) {
   return plain;
 }
 
+// Whether rows get the answer among others that they get alone, to the promised tolerance. Where that cannot be tried,
+// they do not.
+bool AnswersAloneAlike(Module& module, const Signature& signature) {
+  const std::vector<Tensor> inputs = GeneratedInputs(signature, kCompanyRows, Content::kVaried);
+  const std::vector<std::int64_t> single(kCompanyRows, 1);
+  auto together = TryForward(module, signature, inputs);
+  if (!together) return false;
+  const auto expected = SplitRows(*together, single);
+  const auto alone = SplitRows(inputs, single);
+  for (size_t row = 0; row < alone.size(); ++row) {
+    auto got = TryForward(module, signature, alone[row]);
+    if (!got || !std::ranges::equal(*got, expected[row], Close)) return false;
+  }
+  return true;
+}
+
 bool HasFreeDimension(const Signature& signature) {
   return std::any_of(signature.inputs.begin(), signature.inputs.end(),
                      [](const TensorSpec& spec) { return std::count(spec.shape.begin(), spec.shape.end(), -1) > 1; });
@@ -228,30 +250,36 @@ Status AnswersZeros(Module& module, const Signature& signature, std::int64_t row
 
 Status WarmUp(Module& module, const Signature& signature) {
   for (std::int64_t rows : kWarmUpRows) {
+    const auto begun = std::chrono::steady_clock::now();
     for (int round = 0; round < kWarmUpRounds; ++round) RATCHET_TRY(AnswersZeros(module, signature, rows));
+    if (std::chrono::steady_clock::now() - begun > kLongWarmUp) break;
   }
   return {};
 }
 
 class TorchRunner final : public ModelRunner {
  public:
-  TorchRunner(Module module, Signature signature) : module_(std::move(module)), signature_(std::move(signature)) {}
+  TorchRunner(Module module, Signature signature, bool joinable)
+      : module_(std::move(module)), signature_(std::move(signature)), joinable_(joinable) {}
 
   Result<std::vector<Tensor>> Run(std::vector<Tensor> inputs) const override {
     auto outputs = TryForward(module_, signature_, std::move(inputs));
     if (outputs) return outputs;
     return Fail(ErrorCode::kInternal, "run model", "", outputs.error().cause);
   }
+  bool Joinable() const override { return joinable_; }
 
  private:
   mutable Module module_;  // forward is not const, yet an eval module's is safe from many threads
   const Signature signature_;
+  const bool joinable_;
 };
 
 Result<Module> LoadModule(const std::string& path) {
   try {
     Module module = torch::jit::load(path, torch::kCPU);
     module.eval();
+    RATCHET_TRY(sdk::CheckOperators(module));
     return module;
   } catch (const std::exception& exception) {
     return Broken(ShortText(exception));
@@ -269,7 +297,9 @@ Result<std::shared_ptr<const ModelRunner>> LoadTorchModel(const LocalBundle& bun
   RATCHET_TRY(AnswersZeros(plain, signature, 1));
   Module module = FastestAlike(std::move(plain), signature);
   RATCHET_TRY(WarmUp(module, signature));
-  return std::make_shared<TorchRunner>(std::move(module), signature);
+  const bool joinable = AnswersAloneAlike(module, signature);
+  if (!joinable) spdlog::info("rows of different requests are not joined: the model's answers to a row depend on the rows beside it");
+  return std::make_shared<TorchRunner>(std::move(module), signature, joinable);
 }
 
 void ConfigureTorch() {

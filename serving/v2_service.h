@@ -22,6 +22,7 @@ class V2Service final : public HttpHandler {
   void Handle(HttpRequest request, std::function<void(HttpResponse)> respond) override;
   // Finishes the infer requests under way; later ones are answered 503.
   void Stop() { infer_.Stop(); }
+  void RoundOver() override { infer_.RoundOver(); }
 
  private:
   HttpResponse AnswerNow(const v2::Target& target) const;

@@ -15,115 +15,17 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/landlock.h"
 #include "worker/sandbox_means.h"
 
-// Landlock by its three system calls. The constants are the kernel's (include/uapi/linux/landlock.h); they are repeated
-// because the headers of Debian 12 know only the first two ABIs.
 namespace ratchet::worker {
 namespace {
 
-enum Right : std::uint64_t {
-  kExecute = 1u << 0,
-  kWriteFile = 1u << 1,
-  kReadFile = 1u << 2,
-  kReadDir = 1u << 3,
-  kRemoveDir = 1u << 4,
-  kRemoveFile = 1u << 5,
-  kMakeChar = 1u << 6,
-  kMakeDir = 1u << 7,
-  kMakeReg = 1u << 8,
-  kMakeSock = 1u << 9,
-  kMakeFifo = 1u << 10,
-  kMakeBlock = 1u << 11,
-  kMakeSym = 1u << 12,
-  kRefer = 1u << 13,
-  kTruncate = 1u << 14,
-};
-constexpr std::uint64_t kAllOfAbi1 = (1u << 13) - 1;
-constexpr std::uint64_t kReading = kExecute | kReadFile | kReadDir;
-constexpr std::uint64_t kOwning = (kAllOfAbi1 | kRefer | kTruncate) & ~std::uint64_t{kMakeChar | kMakeBlock};
-constexpr std::uint64_t kWriting = (kAllOfAbi1 | kRefer | kTruncate) & ~kReading;
-constexpr std::uint64_t kRightsOfFiles = kExecute | kWriteFile | kReadFile | kTruncate;
-constexpr std::uint64_t kScopeAbstractSocket = 1u << 0, kScopeSignal = 1u << 1;
-
-struct RulesetAttr {
-  std::uint64_t handled_access_fs = 0, handled_access_net = 0, scoped = 0;
-};
-struct __attribute__((packed)) PathRule {
-  std::uint64_t allowed = 0;
-  std::int32_t fd = -1;
-};
-
-class Ruleset {
- public:
-  Ruleset() = default;
-  ~Ruleset() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Ruleset(const Ruleset&) = delete;
-  Ruleset& operator=(const Ruleset&) = delete;
-
-  int descriptor() const { return fd_; }
-
-  // Everything that is not of `governed` stays as it was.
-  Status Create(std::uint64_t governed) {
-    const int abi = LandlockAbi();
-    RulesetAttr attr;
-    attr.handled_access_fs = governed;
-    if (abi < 2) attr.handled_access_fs &= ~std::uint64_t{kRefer};
-    if (abi < 3) attr.handled_access_fs &= ~std::uint64_t{kTruncate};
-    attr.scoped = abi >= 6 ? kScopeAbstractSocket | kScopeSignal : 0;
-    const size_t size = abi >= 6 ? sizeof attr : sizeof attr.handled_access_fs;
-    handled_ = attr.handled_access_fs;
-    fd_ = static_cast<int>(syscall(SYS_landlock_create_ruleset, &attr, size, 0));
-    if (fd_ < 0) return FailErrno("create", "Landlock ruleset", errno);
-    return {};
-  }
-
-  // Grants `rights` to a file, or to a folder and all in it. A path that is not there or cannot be opened is kNotFound
-  // or kIo, and so is a symbolic link: it is not followed.
-  Status Allow(const std::string& path, std::uint64_t rights) const {
-    const int fd = open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return FailErrno("open", path, errno);
-    struct stat info {};
-    int why = fstat(fd, &info) == 0 ? 0 : errno;
-    if (why == 0 && S_ISLNK(info.st_mode)) why = ELOOP;
-    if (why == 0) why = Add(fd, S_ISDIR(info.st_mode), rights);
-    close(fd);
-    if (why != 0) return FailErrno("allow", path, why);
-    return {};
-  }
-
-  // The same for an entry of an open folder, of the kind that its listing told. What cannot be had is left out.
-  void AllowEntry(int folder, const dirent& entry, std::uint64_t rights) const {
-    if (entry.d_type == DT_LNK) return;
-    const int fd = openat(folder, entry.d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) return;
-    struct stat info {};
-    const bool told = entry.d_type != DT_UNKNOWN;
-    if (told || (fstat(fd, &info) == 0 && !S_ISLNK(info.st_mode)))
-      (void)Add(fd, told ? entry.d_type == DT_DIR : S_ISDIR(info.st_mode), rights);
-    close(fd);
-  }
-
-  Status Enforce() const {
-    if (syscall(SYS_landlock_restrict_self, fd_, 0) != 0) return FailErrno("enforce", "Landlock ruleset", errno);
-    return {};
-  }
-
- private:
-  // Gives the errno, or 0.
-  int Add(int fd, bool is_folder, std::uint64_t rights) const {
-    constexpr int kRulePathBeneath = 1;
-    PathRule rule;
-    rule.fd = fd;
-    rule.allowed = rights & handled_ & (is_folder ? ~std::uint64_t{0} : kRightsOfFiles);
-    return syscall(SYS_landlock_add_rule, fd_, kRulePathBeneath, &rule, 0) == 0 ? 0 : errno;
-  }
-
-  int fd_ = -1;
-  std::uint64_t handled_ = 0;
-};
+using landlock::Ruleset;
+using landlock::kOwning;
+using landlock::kReading;
+using landlock::kWriteFile;
+using landlock::kWriting;
 
 bool IsUnder(const std::string& path, const std::string& folder) {
   return path == folder || folder == "/" || path.starts_with(folder + "/");
@@ -173,7 +75,7 @@ class Surroundings final : public PreparedSandbox {
  public:
   static Result<std::unique_ptr<Surroundings>> Look(const std::string& data_dir) {
     std::unique_ptr<Surroundings> made(new Surroundings(data_dir));
-    RATCHET_TRY(made->ruleset_.Create(kAllOfAbi1 | kRefer | kTruncate));
+    RATCHET_TRY(made->ruleset_.Create(landlock::kAll));
     RATCHET_ASSIGN(made->stamp_, made->Stamp());
     AllowAround(made->ruleset_, "/", made->hidden_);
     AllowDevices(made->ruleset_);
@@ -222,11 +124,7 @@ class Surroundings final : public PreparedSandbox {
 
 }  // namespace
 
-int LandlockAbi() {
-  constexpr int kVersion = 1;
-  const long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, kVersion);
-  return abi > 0 ? static_cast<int>(abi) : 0;
-}
+int LandlockAbi() { return landlock::Abi(); }
 
 std::unique_ptr<PreparedSandbox> PrepareLandlock(const std::string& data_dir) {
   auto made = Surroundings::Look(data_dir);

@@ -124,8 +124,10 @@ struct FakeServing final : ServingView {
     return state;
   }
   bool Confirmed(const std::string&, std::int64_t) override { return confirmed; }
+  std::vector<QuarantinedVersion> Quarantined() override { return quarantined; }
   LoadState state{LoadState::Kind::kReady, ""};
   bool confirmed = true;
+  std::vector<QuarantinedVersion> quarantined;
   std::function<void()> on_call;
 };
 

@@ -250,6 +250,24 @@ TEST_F(OrchestratorTest, KeepsTheLiveVersionWhenReplicasCannotLoadTheNewOne) {
   EXPECT_NE(Read(id).summary.find("bad file"), std::string::npos) << Read(id).summary;
 }
 
+TEST_F(OrchestratorTest, TheVersionBeforeTakesOverFromOneInQuarantine) {
+  Submit();
+  Ticks();
+  serving_.quarantined = {{.model = "sorter", .version = 1, .why = "signal 11"}, {.model = "unknown", .version = 1, .why = "signal 11"}};
+  Ticks(3);
+  EXPECT_EQ(Live(), 1);  // nothing is before it
+  serving_.quarantined.clear();
+  Submit();
+  Ticks();
+  ASSERT_EQ(Live(), 2);
+  serving_.quarantined = {{.model = "sorter", .version = 2, .why = "signal 11"}};
+  Ticks(3);
+  EXPECT_EQ(Live(), 1);
+  auto releases = store_->Read([](Db& db) -> Result<registry::Page<registry::Release>> { return registry::ListReleases(db, "sorter", 1, {}); });
+  EXPECT_EQ(releases->items[0].actor, "system");
+  EXPECT_NE(releases->items[0].reason.find("signal 11"), std::string::npos);
+}
+
 TEST_F(OrchestratorTest, GivesUpOnReplicasThatNeverLoad) {
   serving_.state = {LoadState::Kind::kLoading, ""};
   std::int64_t id = Submit();

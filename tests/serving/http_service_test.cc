@@ -248,7 +248,7 @@ TEST_F(HttpServiceTest, TakesNoMoreConnectionsThanItsLimit) {
 
 TEST_F(HttpServiceTest, ShedsBeyondItsLimitsAndKeepsHealthAnswersAwayFromTheQueue) {
   auto runner = std::make_shared<GatedRunner>();
-  Serve({}, {.in_flight_per_model = 2, .waiting = 1, .threads = 1}, runner);
+  Serve({}, {.in_flight_per_model = 2, .threads = 1}, runner);
   std::vector<std::thread> under_way;
   std::atomic<int> answered{0};
   const auto load = host_.Snapshot()->models.at("m").load;
@@ -268,6 +268,49 @@ TEST_F(HttpServiceTest, ShedsBeyondItsLimitsAndKeepsHealthAnswersAwayFromTheQueu
   runner->Open();
   for (std::thread& thread : under_way) thread.join();
   EXPECT_EQ(answered, 2);
+}
+
+TEST_F(HttpServiceTest, HoldsRequestsToTheirDeadlines) {
+  auto runner = std::make_shared<GatedRunner>();
+  Serve({}, {.threads = 1}, runner);
+  EXPECT_EQ(client_->Post(kInfer, {{"timeout", "soon"}}, kBody, "application/json")->status, 400);
+  EXPECT_EQ(client_->Post(kInfer, {{"timeout", "0"}}, kBody, "application/json")->status, 400);
+  std::thread first([&] { httplib::Client("127.0.0.1", server_->Port()).Post(kInfer, kBody, "application/json"); });
+  EXPECT_TRUE(Eventually([&] { return runner->Waiting() == 1; }));
+  constexpr char kSoon[] =
+      R"({"parameters":{"timeout":1000},"inputs":[{"name":"x","datatype":"FP32","shape":[1,3],"data":[1,2,3]}]})";
+  std::atomic<int> header{0}, parameter{0}, patient{0};
+  const auto load = host_.Snapshot()->models.at("m").load;
+  std::vector<std::thread> others;
+  others.emplace_back([&] { header = httplib::Client("127.0.0.1", server_->Port()).Post(kInfer, {{"timeout", "1"}}, kBody, "application/json")->status; });
+  others.emplace_back([&] { parameter = httplib::Client("127.0.0.1", server_->Port()).Post(kInfer, kSoon, "application/json")->status; });
+  others.emplace_back([&] { patient = httplib::Client("127.0.0.1", server_->Port()).Post(kInfer, {{"timeout", "60000"}}, kBody, "application/json")->status; });
+  EXPECT_TRUE(Eventually([&] { return load->in_flight + (header != 0) + (parameter != 0) == 4; }));
+  const std::int64_t later_us = clock_.MonotonicUs() + 2000;
+  EXPECT_TRUE(Eventually([&] { return clock_.MonotonicUs() > later_us; }));
+  runner->Open();
+  first.join();
+  for (std::thread& other : others) other.join();
+  // 429 where the millisecond was over before they could be queued.
+  EXPECT_THAT(header.load(), ::testing::AnyOf(503, 429));
+  EXPECT_THAT(parameter.load(), ::testing::AnyOf(503, 429));
+  EXPECT_EQ(patient, 200);
+}
+
+TEST_F(HttpServiceTest, AnswersHeadWithTheHeaderAlone) {
+  Serve();
+  RawClient client(server_->Port());
+  client.Send("HEAD /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string answer = client.ReadToEnd();
+  EXPECT_THAT(answer, HasSubstr("Content-Length: 13\r\n"));
+  EXPECT_THAT(answer, ::testing::EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpServiceTest, SpeaksHttp10) {
+  Serve();
+  RawClient client(server_->Port());
+  client.Send("GET /v2/health/live HTTP/1.0\r\n\r\n");
+  EXPECT_THAT(client.ReadToEnd(), ::testing::AllOf(StartsWith("HTTP/1.0 200"), HasSubstr("Connection: close")));
 }
 
 TEST_F(HttpServiceTest, FinishesWhatIsUnderWayWhenItStops) {

@@ -3,6 +3,7 @@
 Usage: serve_program_test.py RATCHET_SERVE BARE_PREDICT
 """
 
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+from typing import Tuple
 
 import torch
 
@@ -32,6 +34,41 @@ class Net(torch.nn.Module):
     def forward(self, image):
         hidden = torch.relu(self.convolution(image.float() / 255.0))
         return torch.softmax(self.linear(hidden.flatten(1)), 1)
+
+
+class Hanging(Net):
+    def forward(self, image):
+        while bool((image == 255).all()):
+            image = image.flip([3])
+        hidden = torch.relu(self.convolution(image.float() / 255.0))
+        return torch.softmax(self.linear(hidden.flatten(1)), 1)
+
+
+class Reaching(torch.nn.Module):
+    """Writes over a file as soon as it is loaded, before anyone can look at what it calls."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self.path = path
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.path, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[str, bool]):
+        self.path = state[0]
+        self.training = state[1]
+        torch.save(torch.zeros(3), self.path)
+
+    def forward(self, image):
+        return torch.softmax(image.float().flatten(1)[:, :3], 1)
+
+
+class Saving(torch.nn.Module):
+    def forward(self, image):
+        torch.save(image, "/tmp/saved")
+        return torch.softmax(image.float().flatten(1)[:, :3], 1)
 
 
 def put_blob(store, data):
@@ -65,6 +102,15 @@ class ServeProgram(unittest.TestCase):
                 process.kill()
             process.wait()
             process.stderr.close()
+
+    def serve_module(self, module):
+        """Makes this module version 1, with nothing before it."""
+        path = self.folder / "module.pt"
+        torch.jit.script(module.eval()).save(str(path))
+        live = {"version": 1, "bundle": self.put_bundle(path.read_bytes())}
+        self.routes["routes"][0].update(live=live, previous=None)
+        (self.dir / "routes.json").write_text(json.dumps(self.routes))
+        return live["bundle"]
 
     def put_bundle(self, model):
         manifest = {"format": 1, "task": "classification", "recipe": "", "target": "label", "metric": "accuracy",
@@ -164,6 +210,87 @@ class ServeProgram(unittest.TestCase):
         process.terminate()
         self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
         self.assertIn("SHA-256", process.stderr.read())
+
+    def test_answers_requests_in_batches_as_each_alone(self):
+        self.await_ready(self.start())
+        python = torch.jit.load(str(self.models[1])).eval()
+        images = [torch.randint(0, 256, (1, 1, 28, 28), dtype=torch.uint8) for _ in range(64)]
+
+        def ask(image):
+            body = {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 1, 28, 28], "data": image.flatten().tolist()}]}
+            status, answer = self.get("/v2/models/m/infer", json.dumps(body).encode())
+            self.assertEqual(status, 200, answer)
+            return answer["outputs"]
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            for image, outputs in zip(images, pool.map(ask, images)):
+                expected = python(image)
+                self.assertLessEqual((torch.tensor(outputs[0]["data"]) - expected).abs().max().item(), 1e-6)
+                self.assertEqual(outputs[1]["data"], ["abc"[expected.argmax()]])
+
+    def test_confines_itself_and_stops_a_model_that_writes_while_it_is_loaded(self):
+        target = self.folder / "precious"
+        module = torch.jit.script(Reaching(str(self.folder / "other")).eval())
+        (self.folder / "other").write_bytes(b"")
+        module.path = str(target)
+        module.save(str(self.folder / "module.pt"))
+        torch.jit.load(str(self.folder / "module.pt"))
+        self.assertGreater(target.stat().st_size, 0)  # so it is when nothing stops it
+        target.write_bytes(b"precious")
+        live = {"version": 1, "bundle": self.put_bundle((self.folder / "module.pt").read_bytes())}
+        self.routes["routes"][0].update(live=live, previous=None)
+        (self.dir / "routes.json").write_text(json.dumps(self.routes))
+        process = self.start()
+        self.await_ready(process)
+        self.assertEqual(self.get("/v2/models/m/ready")[0], 503)
+        self.assertEqual(target.read_bytes(), b"precious")
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        self.assertIn("Seccomp:\t2", status)
+        self.assertIn("NoNewPrivs:\t1", status)
+
+    def test_refuses_a_model_that_calls_what_reaches_files(self):
+        self.serve_module(Saving())
+        process = self.start()
+        self.await_ready(process)
+        self.assertEqual(self.get("/v2/models/m/ready")[0], 503)
+        process.terminate()
+        self.assertIn("aten::save, which a model may not", process.communicate()[1])
+
+    def test_ends_when_a_model_hangs_and_keeps_it_out_after_the_third_time(self):
+        bundle = self.serve_module(Hanging())
+        body = {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 1, 28, 28], "data": [255] * 784}]}
+        for _ in range(3):
+            process = self.start("--call-limit", "1")
+            self.await_ready(process)
+            self.assertEqual(self.get("/v2/models/m/ready")[0], 200)
+            with self.assertRaises(OSError):
+                self.get("/v2/models/m/infer", json.dumps(body).encode())
+            self.assertEqual(process.wait(timeout=DEADLINE_S), 70)
+        process = self.start("--call-limit", "1")
+        self.await_ready(process)
+        self.assertEqual(self.get("/v2/models/m/ready")[0], 503)
+        self.assertIn("it ran for more than 1 s", (self.dir / "quarantine" / bundle).read_text())
+        (self.dir / "quarantine" / bundle).unlink()
+        process.terminate()
+        self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
+        self.assertIn("quarantined: it took ratchet-serve with it 3 times", process.stderr.read())
+        self.await_ready(self.start())
+        self.assertEqual(self.get("/v2/models/m/ready")[0], 200)
+
+    def test_shares_a_port_where_all_say_so(self):
+        self.await_ready(self.start("--share-port"))
+        address = (self.dir / "address").read_text().strip()
+        other = self.folder / "other"
+        other.mkdir()
+        (other / "routes.json").write_text(json.dumps(self.routes))
+        process = subprocess.Popen([SERVE, "--listen", address, "--dir", other, "--blobs", self.blobs, "--share-port"],
+                                   stderr=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        deadline = time.monotonic() + DEADLINE_S
+        while not (other / "address").exists() and time.monotonic() < deadline:
+            self.assertIsNone(process.poll())
+            time.sleep(0.02)  # polls a condition with a deadline
+        self.assertEqual((other / "address").read_text().strip(), address)
 
     def test_says_that_routes_json_is_corrupt(self):
         (self.dir / "routes.json").write_text('{"revision":')

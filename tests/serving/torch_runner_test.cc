@@ -7,6 +7,7 @@
 
 #include <thread>
 
+#include "serving/batch_tensors.h"
 #include "tests/serving/fixtures.h"
 
 namespace ratchet::serving {
@@ -87,6 +88,32 @@ TEST_F(TorchRunnerTest, AnswersManyThreadsAtOnceAlike) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(TorchRunnerTest, JoinsRowsOnlyWhereTheirAnswersDoNotDependOnTheirCompany) {
+  Define(kCnn);
+  EXPECT_TRUE((*Load(ImageSignature()))->Joinable());
+  Define(R"(
+def forward(self, image):
+    x = image.float().flatten(1)[:, :10]
+    return torch.softmax(x - x.mean(0, keepdim=True), 1)
+)");
+  EXPECT_FALSE((*Load(ImageSignature()))->Joinable());
+}
+
+TEST_F(TorchRunnerTest, AnswersABatchAsItAnswersEachRowAlone) {
+  Define(kCnn);
+  auto runner = Load(ImageSignature());
+  ASSERT_TRUE(runner);
+  const Tensor images = Image(13);
+  const std::vector<std::int64_t> single(13, 1);
+  const auto together = SplitRows(*(*runner)->Run({images}), single);
+  const auto alone = SplitRows({images}, single);
+  for (size_t row = 0; row < alone.size(); ++row) {
+    const auto answer = *(*runner)->Run(alone[row]);
+    for (int column = 0; column < 10; ++column)
+      EXPECT_NEAR(answer[0].As<float>()[column], together[row][0].As<float>()[column], 1e-6);
+  }
 }
 
 TEST_F(TorchRunnerTest, CarriesTextsAndSeveralInputsAndOutputs) {
