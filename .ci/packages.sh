@@ -6,7 +6,7 @@ build_packages="build-essential cmake ninja-build ccache mold pkg-config git ca-
   nlohmann-json3-dev libspdlog-dev libfmt-dev libssl-dev libpng-dev libarchive-dev libsimdjson-dev libzstd-dev
   zlib1g-dev libabsl-dev tzdata nodejs python3 dataset-fashion-mnist"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev python3-torch python3-numpy python3-pytest python3-yaml
-  python3-jsonschema chromium procps mount"
+  python3-jsonschema chromium procps mount libclang-rt-dev"
 
 # Debian 12's default Boost is 1.74, which is too old; the 1.81 beside it is what the house is built with.
 boost_package() {
