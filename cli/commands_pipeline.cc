@@ -33,6 +33,12 @@ struct ApplyOptions {
   std::string name;
 };
 
+// A step would find out only when it is run.
+void TellOfMissing(Context& context, const SpecFile& spec) {
+  for (const std::string& file : spec.missing)
+    context.console.NoteLine(fmt::format("note: a command names {}, and no such file lies beside the spec", file));
+}
+
 Outcome Apply(Context& context, const ApplyOptions& options) {
   RATCHET_ASSIGN(SpecFile spec, ReadSpecFile(options.file));
   RATCHET_ASSIGN(Client client, context.Connect());
@@ -45,6 +51,7 @@ Outcome Apply(Context& context, const ApplyOptions& options) {
   }
   auto body = client.Put("/api/v1/pipelines/" + name, SpecRequest(spec));
   if (!body) return RefuseSpec(context, options.file, std::move(body).error());
+  TellOfMissing(context, spec);
   if (context.Json()) {
     PrintRaw(context.console, *body);
     return kExitDone;
@@ -66,6 +73,7 @@ Outcome Validate(Context& context, const std::string& path) {
   RATCHET_ASSIGN(Client client, context.Connect());
   auto body = client.Post("/api/v1/pipelines/validate", SpecRequest(spec));
   if (!body) return RefuseSpec(context, path, std::move(body).error());
+  TellOfMissing(context, spec);
   if (context.Json())
     PrintRaw(context.console, *body);
   else if (!context.console.Quiet())

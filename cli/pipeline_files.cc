@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include "base/files.h"
@@ -52,6 +54,12 @@ bool StaysBelow(const fs::path& path) {
   return true;
 }
 
+// "train.py": what is meant to lie beside the spec, unless a program gets it as a mere argument.
+bool LooksLikeScript(const fs::path& word) {
+  constexpr std::array kEndings{".py", ".sh", ".R", ".jl", ".pl", ".rb", ".js"};
+  return StaysBelow(word) && std::ranges::count(kEndings, word.extension().string()) > 0;
+}
+
 }  // namespace
 
 Result<SpecFile> ReadSpecFile(const std::string& path) {
@@ -65,7 +73,10 @@ Result<SpecFile> ReadSpecFile(const std::string& path) {
   for (const std::string& word : outline.words) {
     std::error_code error;
     fs::path file = folder / word;
-    if (!StaysBelow(word) || !fs::is_regular_file(fs::symlink_status(file, error)) || error) continue;
+    if (!StaysBelow(word) || !fs::is_regular_file(fs::symlink_status(file, error)) || error) {
+      if (LooksLikeScript(word)) spec.missing.push_back(word);
+      continue;
+    }
     auto content = SystemFiles().Read(file.string(), kCommandFileLimitBytes);
     if (!content && content.error().code == ErrorCode::kTooLarge)
       return Fail(ErrorCode::kTooLarge, "send", file.string(), "a file of a command may have 1 MiB at most",

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/client.h"
@@ -13,6 +14,7 @@ struct SpecFile {
   std::string text;
   std::string model;                         // the spec's `model`; empty where it cannot be told
   std::map<std::string, std::string> files;  // its commands' own files: name as written → content
+  std::vector<std::string> missing;          // words of commands that are named like scripts and are not there
 };
 
 inline constexpr std::size_t kCommandFileLimitBytes = 1 << 20;

@@ -124,12 +124,9 @@ void Orchestrator::Advance(RunWork work) {
   Context at{std::move(work), *spec};
   for (int round = 0; round < kMaxRoundsPerRun; ++round) {
     if (at.spec->train.sweep && at.spec->train.sweep->prune == Sweep::Prune::kAsha) PruneTrials(at);
-    auto policy = [&](const Step& step) {
-      const WorkSpec& own = pipeline::WorkOf(*at.spec, step);
-      return AttemptPolicy{.attempts = own.limits.attempts, .retry = own.retry, .seed = own.seed};
-    };
+    at.begun.clear();
     bool changed = false;
-    for (const RunAction& action : NextActions(at.work, policy, now_us_))
+    for (const RunAction& action : NextActions(at.work, PolicyOf(at), now_us_))
       changed = std::visit([&](const auto& what) { return Perform(at, what); }, action) || changed;
     if (!changed) return;
     auto again = store_.Read([&](Db& db) { return registry::WorkOf(db, id); });
@@ -137,6 +134,13 @@ void Orchestrator::Advance(RunWork work) {
     at.work = std::move(*again);
   }
   WakeAt(now_us_);  // there may be more to do, or a queued run may follow
+}
+
+std::function<AttemptPolicy(const Step&)> Orchestrator::PolicyOf(const Context& at) {
+  return [spec = at.spec](const Step& step) {
+    const WorkSpec& own = pipeline::WorkOf(*spec, step);
+    return AttemptPolicy{.attempts = own.limits.attempts, .retry = own.retry, .seed = own.seed};
+  };
 }
 
 Result<Orchestrator::SpecPtr> Orchestrator::SpecOf(std::int64_t run) {

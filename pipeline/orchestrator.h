@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,6 +67,7 @@ class Orchestrator {
   bool Perform(Context& at, const FailStep& action);
   bool Perform(Context& at, const EndRun& action);
   Result<SpecPtr> SpecOf(std::int64_t run);
+  static std::function<AttemptPolicy(const registry::Step&)> PolicyOf(const Context& at);
   void CountCpus(const std::vector<registry::RunWork>& runs);
   bool FailRunStep(const Context& at, const std::string& step, const Error& error);
   std::string SummaryOf(const registry::Run& run, const std::string& outcome);
@@ -82,14 +85,26 @@ class Orchestrator {
   void Leave(const Context& at, const registry::Step& step, const StepRef& ref);
   Result<std::shared_ptr<const RunData>> DataOf(const registry::Run& run);
   Result<StepInputs> GatherInputs(const Context& at, const registry::Step& step);
-  Status GatherFiles(const Context& at, StepInputs& inputs);
+  StepInputs InputsOf(const Context& at, const registry::Step& step, std::shared_ptr<const RunData> data) const;
+  static Status GatherFiles(registry::Db& db, StepInputs& inputs);
   Status GatherVersions(const Context& at, StepInputs& inputs);
   Status GatherHoldout(const Context& at, StepInputs& inputs);
-  bool TakeFromCache(Context& at, const registry::Step& step, const registry::Json& step_file, std::string& key);
+  std::optional<std::string> KeyOf(const Context& at, const registry::Step& step, const registry::Json& step_file) const;
+  bool TakeFromCache(Context& at, const registry::Step& step, const std::string& key);
   bool TakeResult(Context& at, const registry::Attempt& attempt, const registry::Json& result, const StepExit& exit, bool gone);
   bool EndAttemptWithError(Context& at, const registry::Attempt& attempt, registry::AttemptState state, const StepExit& exit);
   Result<registry::Json> AdoptOutputs(const Context& at, const registry::Step& step, const registry::Attempt& attempt,
                                       const registry::Json& result);
+
+  // orchestrator_handover.cc: the end of a step and the start of what it sets free
+  struct Begun {
+    registry::Step step;
+    std::int64_t attempt;
+  };
+  Status BeginInside(registry::Db& db, const Context& at, const registry::Step& step, std::vector<Begun>& begun);
+  Status BeginSuccessors(registry::Db& db, const Context& at, const registry::Step& ended, std::vector<Begun>& begun);
+  Status EndAndGoOn(Context& at, const registry::Step& ended, const std::function<Status(registry::Db&)>& end);
+  void SetGoing(Context& at, const Begun& begun);
 
   // orchestrator_training.cc: bundles, trials, reproductions
   Result<registry::Json> AdoptBundle(const Context& at, const registry::Attempt& attempt, const registry::Json& result);

@@ -107,13 +107,11 @@ bool Orchestrator::HasRoom(const Context& at, const Step& step) {
 }
 
 // Files that other steps made, by the names under which the step asks for them.
-Status Orchestrator::GatherFiles(const Context& at, StepInputs& inputs) {
+Status Orchestrator::GatherFiles(Db& db, StepInputs& inputs) {
   for (const std::string& input : inputs.work->inputs) {
     const InputName name = SplitInput(input);
     if (name.step == "data") continue;
-    RATCHET_ASSIGN(auto outputs, store_.Read([&](Db& db) -> Result<std::optional<Json>> {
-      return registry::OutputsOf(db, at.run().id, name.step);
-    }));
+    const auto outputs = registry::OutputsOf(db, inputs.run->id, name.step);
     if (!outputs || !outputs->contains(name.output))
       return Fail(ErrorCode::kCorrupt, "gather inputs of", inputs.step.name, "there is no " + input);
     inputs.files[input] = outputs->at(name.output).at("sha256");
@@ -181,26 +179,32 @@ Status Orchestrator::GatherHoldout(const Context& at, StepInputs& inputs) {
               "Push more rows, or make a dataset with a greater share for the holdout");
 }
 
+// What needs no look at the registry.
+StepInputs Orchestrator::InputsOf(const Context& at, const Step& step, std::shared_ptr<const RunData> data) const {
+  return {.run = &at.run(), .spec = at.spec.get(), .work = &pipeline::WorkOf(*at.spec, step), .step = step,
+          .attempt = step.attempts.empty() ? 1 : step.attempts.back().number + 1, .data = std::move(data),
+          .metric = at.spec->test.metric.value_or(""), .data_dir = options_.data_dir,
+          .sandbox_required = options_.sandbox_required, .serve_program = options_.serve_program};
+}
+
 Result<StepInputs> Orchestrator::GatherInputs(const Context& at, const Step& step) {
-  const Run& run = at.run();
-  StepInputs inputs{.run = &run, .spec = at.spec.get(), .work = &pipeline::WorkOf(*at.spec, step), .step = step,
-                    .data_dir = options_.data_dir, .sandbox_required = options_.sandbox_required,
-                    .serve_program = options_.serve_program};
-  inputs.attempt = step.attempts.empty() ? 1 : step.attempts.back().number + 1;
-  RATCHET_ASSIGN(inputs.data, DataOf(run));
+  RATCHET_ASSIGN(auto data, DataOf(at.run()));
+  StepInputs inputs = InputsOf(at, step, std::move(data));
   const bool compares = step.kind == "validate" || step.kind == "test";
-  RATCHET_TRY(compares ? GatherVersions(at, inputs) : GatherFiles(at, inputs));
-  inputs.metric = inputs.candidate ? MetricOf(*at.spec, inputs.candidate->manifest) : at.spec->test.metric.value_or("");
-  if (step.kind == "train" || step.kind == "trial") inputs.resume = FindCheckpoint(options_.data_dir, run, step);
+  RATCHET_TRY(compares ? GatherVersions(at, inputs) : store_.Read([&](Db& db) { return GatherFiles(db, inputs); }));
+  if (inputs.candidate) inputs.metric = MetricOf(*at.spec, inputs.candidate->manifest);
+  if (step.kind == "train" || step.kind == "trial") inputs.resume = FindCheckpoint(options_.data_dir, at.run(), step);
   return inputs;
 }
 
-// True when another run did the same work; `key` is the step's, where it may be looked up at all.
-bool Orchestrator::TakeFromCache(Context& at, const Step& step, const Json& step_file, std::string& key) {
-  if (!pipeline::WorkOf(*at.spec, step).cache || at.run().reproduces) return false;
-  auto wanted = CacheKey(step_file, BuildOf(step_file, executor_.Describe()));
-  if (!wanted) return false;
-  key = *wanted;
+// Under which the step's work is kept in the cache; none where it may not be looked up at all.
+std::optional<std::string> Orchestrator::KeyOf(const Context& at, const Step& step, const Json& step_file) const {
+  if (!pipeline::WorkOf(*at.spec, step).cache || at.run().reproduces) return std::nullopt;
+  return CacheKey(step_file, BuildOf(step_file, executor_.Describe()));
+}
+
+// True when another run did the same work.
+bool Orchestrator::TakeFromCache(Context& at, const Step& step, const std::string& key) {
   if (at.run().fresh || !step.attempts.empty()) return false;
   auto cached = store_.Read([&](Db& db) -> Result<std::optional<registry::CachedStep>> { return registry::FindCached(db, key); });
   if (!cached || !*cached) return false;
@@ -219,6 +223,7 @@ bool Orchestrator::TakeFromCache(Context& at, const Step& step, const Json& step
 
 bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   const Step& step = action.step;
+  if (at.begun.contains(step.name)) return false;
   if (!executor_.Ready(HostOf(at, step))) {
     WakeAt(now_us_ + kWaitingTickUs);
     return false;
@@ -227,20 +232,16 @@ bool Orchestrator::Perform(Context& at, const StartAttempt& action) {
   auto inputs = GatherInputs(at, step);
   if (!inputs) return IsPassing(inputs.error()) ? Postpone(at.run(), inputs.error()) : FailRunStep(at, step.name, inputs.error());
   const Json step_file = MakeStepFile(*inputs, blobs_);
-  std::string key;
-  if (step.state == StepState::kPending && TakeFromCache(at, step, step_file, key)) return true;
+  const auto key = step.state == StepState::kPending ? KeyOf(at, step, step_file) : std::nullopt;
+  if (key && TakeFromCache(at, step, *key)) return true;
   if (Status written = WriteStepFolder(files_, step_file); !written) return Postpone(at.run(), written.error());
   auto attempt = store_.Write([&](Db& db) -> Result<Attempt> {
-    if (!key.empty()) registry::SetCacheKey(db, at.run().id, step.name, key);
+    if (key) registry::SetCacheKey(db, at.run().id, step.name, *key);
     if (step.kind == "test") RATCHET_TRY(NoteTest(db, now_us_, *inputs));
     return registry::StartAttempt(db, now_us_, at.run().id, step.name);
   });
   if (!attempt) return Postpone(at.run(), attempt.error());
-  cpus_taken_ += inputs->work->limits.cpus;
-  // A step that could not be started is found lost at the next look, and tried again.
-  Status started = executor_.Start(RefOf(at, step, attempt->number));
-  WakeAt(now_us_ + kBusyTickUs);
-  if (!started) Postpone(at.run(), started.error());
+  SetGoing(at, {step, attempt->number});
   // Seen as running by what else is started in this round.
   for (Step& open : at.work.open)
     if (open.name == step.name) open.attempts.push_back(*attempt);
@@ -366,7 +367,7 @@ bool Orchestrator::TakeResult(Context& at, const Attempt& attempt, const Json& r
     NoteForecast(db, at, forecast);
     return registry::MoveStep(db, now_us_, at.run().id, step.name, StepState::kSucceeded);
   };
-  Status taken = outputs ? store_.Write(take) : Status(std::unexpected(outputs.error()));
+  Status taken = outputs ? EndAndGoOn(at, step, take) : Status(std::unexpected(outputs.error()));
   if (taken) return true;
   if (IsPassing(taken.error())) return Postpone(at.run(), taken.error());
   if (gone) return EndAttemptWithError(at, attempt, AttemptState::kLost, kGone);

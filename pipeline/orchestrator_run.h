@@ -22,6 +22,7 @@ inline bool IsOver(std::int64_t since_us, std::int64_t limit_us, std::int64_t no
 struct Orchestrator::Context {
   registry::RunWork work;
   SpecPtr spec;
+  std::set<std::string> begun = {};  // steps begun since `work` was read
 
   const registry::Run& run() const { return work.run; }
   const registry::Step* Find(const std::string& name) const {

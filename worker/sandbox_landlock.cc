@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -70,13 +71,40 @@ Result<std::string> Resolve(const std::string& path) {
   return std::string(resolved.data());
 }
 
+// Tells, without reading all of it, whether the list of mounts has changed since it was opened.
+class MountWatch {
+ public:
+  MountWatch() : fd_(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) { fstat(fd_, &opened_); }
+  ~MountWatch() {
+    if (IsOpen()) close(fd_);
+  }
+  MountWatch(const MountWatch&) = delete;
+  MountWatch& operator=(const MountWatch&) = delete;
+
+  // False also when the descriptor has been closed meanwhile, as a step's process closes what it does not know.
+  bool Unchanged() const {
+    pollfd watched{fd_, POLLPRI, 0};
+    return IsOpen() && poll(&watched, 1, 0) == 0;
+  }
+
+ private:
+  bool IsOpen() const {
+    struct stat now {};
+    return fd_ >= 0 && fstat(fd_, &now) == 0 && now.st_dev == opened_.st_dev && now.st_ino == opened_.st_ino;
+  }
+
+  const int fd_;
+  struct stat opened_ {};
+};
+
 // What all steps of a data directory may: everything around it, and the devices.
 class Surroundings final : public PreparedSandbox {
  public:
   static Result<std::unique_ptr<Surroundings>> Look(const std::string& data_dir) {
     std::unique_ptr<Surroundings> made(new Surroundings(data_dir));
     RATCHET_TRY(made->ruleset_.Create(landlock::kAll));
-    RATCHET_ASSIGN(made->stamp_, made->Stamp());
+    RATCHET_TRY(made->FindHidden());
+    made->times_ = made->Times();
     AllowAround(made->ruleset_, "/", made->hidden_);
     AllowDevices(made->ruleset_);
     return made;
@@ -85,8 +113,8 @@ class Surroundings final : public PreparedSandbox {
   // Whether nothing was mounted, and nothing came or went in the folders above the data directory, since then.
   bool IsOf(const std::string& data_dir) {
     if (data_dir != data_dir_) return false;
-    const auto now = Stamp();
-    return now && *now == stamp_;
+    const bool same_mounts = watch_.Unchanged() || ReadMounts().value_or("") == mounts_;
+    return same_mounts && Times() == times_;
   }
 
   const Ruleset& ruleset() const { return ruleset_; }
@@ -95,19 +123,25 @@ class Surroundings final : public PreparedSandbox {
  private:
   explicit Surroundings(std::string data_dir) : data_dir_(std::move(data_dir)) {}
 
-  // Finds the hidden folders, and tells of all that they hang on.
-  Result<std::string> Stamp() {
+  // The paths that are not granted: of the data directory, by each mount that shows it, and of the devices.
+  Status FindHidden() {
     hidden_ = {"/dev"};
-    std::string stamp;
-    if (!data_dir_.empty()) {
-      RATCHET_ASSIGN(const auto resolved, Resolve(data_dir_));
-      RATCHET_ASSIGN(stamp, SystemFiles().Read("/proc/self/mountinfo", 16u << 20));
-      for (auto& path : PathsOfFolder(resolved, stamp)) hidden_.push_back(std::move(path));
-    }
+    if (data_dir_.empty()) return {};
+    RATCHET_ASSIGN(const auto resolved, Resolve(data_dir_));
+    RATCHET_ASSIGN(mounts_, ReadMounts());
+    for (auto& path : PathsOfFolder(resolved, mounts_)) hidden_.push_back(std::move(path));
+    return {};
+  }
+
+  static Result<std::string> ReadMounts() { return SystemFiles().Read("/proc/self/mountinfo", 16u << 20); }
+
+  // Of the folders above, in which entries come and go.
+  std::string Times() const {
+    std::string times;
     for (const auto& path : hidden_)
       for (auto above = path.rfind('/'); above != std::string::npos; above = above == 0 ? std::string::npos : path.rfind('/', above - 1))
-        stamp += TimeOf(path.substr(0, std::max<size_t>(above, 1)));
-    return stamp;
+        times += TimeOf(path.substr(0, std::max<size_t>(above, 1)));
+    return times;
   }
 
   static std::string TimeOf(const std::string& folder) {
@@ -117,7 +151,8 @@ class Surroundings final : public PreparedSandbox {
            std::to_string(info.st_mtim.tv_nsec) + " ";
   }
 
-  std::string data_dir_, stamp_;
+  std::string data_dir_, mounts_, times_;
+  MountWatch watch_;  // opened before the mounts are read
   std::vector<std::string> hidden_;
   Ruleset ruleset_;
 };

@@ -47,6 +47,12 @@ TEST(ReadSpecFile, TakesAlongTheFilesOfEveryStep) {
             (std::map<std::string, std::string>{{"join.py", "join.py"}, {"train.py", "train.py"}}));
 }
 
+TEST(ReadSpecFile, TellsOfScriptsThatAreNotThere) {
+  TemporaryFolder folder;
+  WriteWhole(folder / "spec.yaml", "model: m\ntrain: {command: [python3, train.py, --mode, fast, /opt/other.py, '../up.sh']}\n");
+  EXPECT_EQ(ReadSpecFile(folder / "spec.yaml")->missing, std::vector<std::string>{"train.py"});
+}
+
 TEST(ReadSpecFile, RefusesAnOverlargeFileAndKeepsWhatIsNoYaml) {
   TemporaryFolder folder;
   WriteWhole(folder / "big.py", std::string(kCommandFileLimitBytes + 1, '#'));

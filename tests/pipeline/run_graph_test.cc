@@ -42,6 +42,19 @@ TEST_F(OrchestratorTest, ARunOfOneProcessorRunsOneStepAtATime) {
   EXPECT_EQ(executor_.started.back(), "1/right-1") << "in the tick that saw the place get free";
 }
 
+TEST_F(OrchestratorTest, AStepsEndAndTheStartOfThoseItSetsFreeAreOneCommit) {
+  Apply(kGraph);
+  executor_.script = {{"join", FakeExecutor::Play::kHang}, {"left", FakeExecutor::Play::kHang}, {"right", FakeExecutor::Play::kHang}};
+  const std::int64_t id = Submit();
+  Ticks();
+  const std::int64_t before = store_->stats().commits;
+  executor_.Finish("1/join-1", folder_ + "/runs/1/join-1");
+  orchestrator_->Tick();
+  EXPECT_EQ(executor_.started, (std::vector<std::string>{"1/validate-1", "1/join-1", "1/left-1", "1/right-1"}));
+  EXPECT_EQ(store_->stats().commits, before + 1);
+  EXPECT_EQ(Read(id).FindStep("right")->attempts.size(), 1u);
+}
+
 TEST_F(OrchestratorTest, AFailedStepStopsItsSiblingsAndTheRun) {
   Apply(kGraph);
   executor_.script = {{"left", FakeExecutor::Play::kHang}, {"right", FakeExecutor::Play::kUserError}};

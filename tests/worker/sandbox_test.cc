@@ -1,8 +1,14 @@
 #include "worker/sandbox.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "tests/worker/worker_process.h"
@@ -275,6 +281,33 @@ TEST_P(Sandbox, SeesWhatCameAfterItWasMadeReady) {
   folder_.RunScript("cat " + folder_.AddFile(folder_.root() + "/late/tool.txt", "late") + "\n");
   EXPECT_EQ(folder_.Run(worker_)["exit_code"], 0) << folder_.Read("log");
   EXPECT_EQ(folder_.Read("log"), "late");
+}
+
+// In a mount namespace of its own: 0 when what was mounted after the sandbox was made ready shows nothing of the data directory,
+// 77 where nothing can be mounted.
+int SecretsSeenThroughALateMount(const std::string& data_dir, const std::string& mirror) {
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+  auto prepared = PrepareSandbox(SandboxMeans::kLandlock, data_dir);
+  if (mount(data_dir.c_str(), mirror.c_str(), nullptr, MS_BIND, nullptr) != 0) return 77;
+  if (access((mirror + "/registry.db").c_str(), R_OK) != 0) return 2;
+  const SandboxPlan plan{.data_dir = data_dir, .own_folder = data_dir + "/runs", .read = {}};
+  if (!EnterSandbox(SandboxMeans::kLandlock, plan, std::move(prepared))) return 3;
+  return open((mirror + "/registry.db").c_str(), O_RDONLY) < 0 && errno == EACCES ? 0 : 1;
+}
+
+TEST(PreparedSandbox, SeesWhatWasMountedAfterItWasMade) {
+  if (LandlockAbi() <= 0) GTEST_SKIP() << "NOT TESTED: this machine has no Landlock";
+  StepFolder folder;
+  (void)folder.AddFile("registry.db", "the registry");
+  (void)folder.AddFile("runs/1/step.json", "{}");
+  const std::string mirror = folder.root() + "/deep/mirror";
+  std::filesystem::create_directories(mirror);
+  const pid_t child = fork();
+  if (child == 0) _exit(SecretsSeenThroughALateMount(folder.data_dir(), mirror));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "NOT TESTED: nothing can be mounted here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Means, Sandbox, ::testing::Values(Way{"landlock"}, Way{"landlock", true}, Way{"mount"}),
