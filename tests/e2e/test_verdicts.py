@@ -67,7 +67,7 @@ def two_versions(ratchet):
 
 
 def start_slow_test(ratchet):
-    run = ratchet.start_run("signs", **{"train.params.error": 0.02, "train.params.turns": 150_000})
+    run = ratchet.start_run("signs", **{"train.params.error": 0.02, "train.params.turns": 25_000})
     ratchet.wait_for_step(run, "test")
     return run
 
