@@ -75,5 +75,22 @@ TEST(ModelShow, TellsTheLiveMetricByVersion) {
   for (const char* part : {"Live metric, by feedback", "0.8125", "500", "1,300", "600"}) EXPECT_THAT(end.out, HasSubstr(part));
 }
 
+TEST(ModelShow, TellsItBySliceAndOverTimeAndWhatBecameOfTheRows) {
+  FakeServer server;
+  server.On("GET /api/v1/models/churn", R"({"name":"churn","live":2,"previous":1,"latest_version":null,"metric":"accuracy"})");
+  server.On("GET /api/v1/models/churn/live-metric?span=86400&slice=the%20plan",
+            R"({"model":"churn","live":2,"window":500,"least_rows":100,"span_s":86400,"dropped":0,"slice":"the plan",)"
+            R"("rows":{"dataset":"customers","every":1000,"within_s":60,"waiting":12,"pushed":3400,"unfit":2,"in_holdout":1,"known":0,)"
+            R"("version":7,"pushed_at":1,"why_unfit":"column 'age': it is of integers"},"versions":[)"
+            R"({"version":2,"metric":"accuracy","higher_is_better":true,"predictions":9,"rows":9,"joined":9,"unscored":0,"value":0.5,)"
+            R"("window_rows":9,"series":[],"slices":[{"group":"gold","rows":9,"value":0.25,"series":[{"from_at":0,"rows":9,"value":0.25}]}]}]})");
+  const ProgramEnd end = Ratchet(server.Url(), {"model", "show", "churn", "--slice", "the plan", "--over", "1d"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  for (const char* part : {"By the plan", "gold", "0.25", "Over time"}) EXPECT_THAT(end.out, HasSubstr(part));
+  for (const char* part : {"3,400 of these rows have been pushed to customers (newest customers@7), 12 wait", "2 unfit", "it is of integers"})
+    EXPECT_THAT(end.out + end.err, HasSubstr(part));
+  EXPECT_EQ(Ratchet(server.Url(), {"model", "show", "churn", "--over", "2d"}).code, 2);
+}
+
 }  // namespace
 }  // namespace ratchet::cli
