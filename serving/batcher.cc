@@ -11,6 +11,8 @@
 namespace ratchet::serving {
 namespace {
 
+constexpr std::int64_t kLongCallUs = 100'000;  // more rows than take so long gain nothing by one call, and wait for each other
+
 // What one thread has read and will compute when it has read all there was.
 struct Round {
   const Batcher* batcher = nullptr;
@@ -129,7 +131,9 @@ std::int64_t Batcher::MostRows(const BatchQueue& queue) const {
   if (!queue.runner_->Joinable()) return 1;
   const bool is_long = queue.cost_.Expect(std::min(queue.rows_, limits_.rows)) > limits_.at_once_us;
   const std::int64_t share = is_long ? (queue.rows_ + idle_) / (1 + idle_) : queue.rows_;
-  return std::clamp<std::int64_t>(share, 1, limits_.rows);
+  std::int64_t rows = std::clamp<std::int64_t>(share, 1, limits_.rows);
+  while (rows > 1 && queue.cost_.Expect(rows) > kLongCallUs) rows = (rows + 1) / 2;
+  return rows;
 }
 
 // The oldest item and those that can be joined to it. Others keep their order.
