@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-// What the readers of request bodies share. On demand: each value is parsed where it is wanted, straight into its place.
+// What the readers of request bodies share. Members are visited on demand, each once.
 namespace ratchet::serving {
 
 inline constexpr size_t kJsonPaddingBytes = simdjson::SIMDJSON_PADDING;  // may be read behind a text without a copy of it

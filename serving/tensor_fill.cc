@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <span>
 #include <type_traits>
 
@@ -12,10 +13,32 @@ namespace ratchet::serving {
 namespace {
 
 namespace ondemand = simdjson::ondemand;
+using simdjson::dom::array;
+using simdjson::dom::element;
 
 constexpr float kLargestHalf = 65504.0f;
+constexpr size_t kMostShownBytes = 40;  // of a wrong value, in a message
 
-bool ReadBool(ondemand::value& value, bool& out) {
+// Values by the hundreds are read through the library's tree, whose code is chosen for the processor at run time; what it
+// has on demand is compiled into us, for any processor, and takes several times as long (bench/parse_body.cc). The text lies
+// in a JsonBody, with its padding behind it.
+class Tree {
+ public:
+  // The root lives as long as the tree, and until the next one of this thread.
+  Result<element> Parse(std::string_view text) {
+    thread_local simdjson::dom::parser of_thread;
+    if (text.size() > kLargeTextBytes) own_ = std::make_unique<simdjson::dom::parser>();  // its memory shall not stay
+    element root;
+    if (auto error = (own_ ? *own_ : of_thread).parse(text.data(), text.size(), false).get(root)) return NotJson(error);
+    return root;
+  }
+
+ private:
+  static constexpr size_t kLargeTextBytes = 1u << 20;
+  std::unique_ptr<simdjson::dom::parser> own_;
+};
+
+bool ReadBool(const element& value, bool& out) {
   std::int64_t number;
   if (value.get_bool().get(out) == simdjson::SUCCESS) return true;
   if (value.get_int64().get(number) != simdjson::SUCCESS || (number != 0 && number != 1)) return false;
@@ -24,34 +47,34 @@ bool ReadBool(ondemand::value& value, bool& out) {
 }
 
 template <typename T>
-bool ReadFloating(ondemand::value& value, T& out) {
+bool ReadFloating(const element& value, T& out) {
   double number;
   if (value.get_double().get(number) != simdjson::SUCCESS) [[unlikely]] {
     out = std::numeric_limits<T>::quiet_NaN();
-    return IsNull(value);
+    return value.is_null();
   }
   out = static_cast<T>(number);
   return out - out == 0;  // a number beyond the type's range became infinite
 }
 
 template <typename T>
-bool ReadInteger(ondemand::value& value, T& out) {
+bool ReadInteger(const element& value, T& out) {
   std::int64_t number;
   if (value.get_int64().get(number) != simdjson::SUCCESS) return false;
   out = static_cast<T>(number);
   return static_cast<std::int64_t>(out) == number;
 }
 
-bool ReadText(ondemand::value& value, std::string& out) {
+bool ReadText(const element& value, std::string& out) {
   std::string_view text;
-  if (value.get_string().get(text) != simdjson::SUCCESS) return IsNull(value);
+  if (value.get_string().get(text) != simdjson::SUCCESS) return value.is_null();
   out = text;
   return true;
 }
 
 // One JSON value as one element of a tensor; false when it is of another type or out of range.
 template <typename T>
-bool ReadValue(ondemand::value& value, T& out) {
+bool ReadValue(const element& value, T& out) {
   if constexpr (std::is_same_v<T, bool>)
     return ReadBool(value, out);
   else if constexpr (std::is_floating_point_v<T>)
@@ -74,18 +97,12 @@ class Filler {
   }
 
   // `values` stands for the dimensions from `dimension` on, either one by one or flattened.
-  Status Fill(ondemand::array& values, size_t dimension) {
-    bool nested = false;
-    std::int64_t expected = counts_[dimension], count = 0;
-    for (auto entry : values) {
-      ondemand::value value;
-      if (auto error = std::move(entry).get(value)) return NotJson(error);
-      if (count == 0) {
-        ondemand::json_type type;
-        if (auto error = value.type().get(type)) return NotJson(error);
-        nested = type == ondemand::json_type::array;
-        if (nested && dimension < shape_.size()) expected = shape_[dimension];
-      }
+  Status Fill(const array& values, size_t dimension) {
+    auto first = values.begin();
+    const bool nested = first != values.end() && (*first).is_array();
+    const std::int64_t expected = nested && dimension < shape_.size() ? shape_[dimension] : counts_[dimension];
+    std::int64_t count = 0;
+    for (const element value : values) {
       if (++count > expected) break;
       if (nested) {
         RATCHET_TRY(Deeper(value, dimension));
@@ -97,13 +114,13 @@ class Filler {
     return {};
   }
 
-  Status One(ondemand::value& value) {
+  Status One(const element& value) {
     if (!Take(value)) return Wrong(value);
     return {};
   }
 
  private:
-  bool Take(ondemand::value& value) {
+  bool Take(const element& value) {
     T element{};
     if (!ReadValue(value, element) || !Fits(element)) return false;
     if constexpr (std::is_same_v<T, std::string>)
@@ -112,11 +129,11 @@ class Filler {
       *out_++ = element;
     return true;
   }
-  std::unexpected<Error> Wrong(ondemand::value& value) const {
-    return Refuse(AboutInput(spec_) + " has a value " + Quoted(Shown(value)) + ", expected " + ExpectedValues(spec_.datatype));
+  std::unexpected<Error> Wrong(const element& value) const {
+    return Refuse(AboutInput(spec_) + " has a value " + Quoted(simdjson::minify(value).substr(0, kMostShownBytes)) + ", expected " + ExpectedValues(spec_.datatype));
   }
-  Status Deeper(ondemand::value& value, size_t dimension) {
-    ondemand::array inner;
+  Status Deeper(const element& value, size_t dimension) {
+    array inner;
     if (dimension + 1 >= shape_.size() || value.get_array().get(inner) != simdjson::SUCCESS) {
       return Refuse(AboutInput(spec_) + " has data nested otherwise than its shape " + Shape());
     }
@@ -206,25 +223,32 @@ Status MakeRoom(const TensorSpec& spec, size_t body_bytes, Tensor& tensor) {
 }
 
 Status FillTensor(ondemand::array& data, const TensorSpec& spec, Tensor& tensor) {
-  return WithElements(tensor, [&]<typename T>(T* out) { return Filler<T>(spec, tensor.shape, tensor, out).Fill(data, 0); });
+  std::string_view text;
+  array values;
+  if (auto error = data.raw_json().get(text)) return NotJson(error);
+  Tree tree;
+  RATCHET_ASSIGN(const element root, tree.Parse(text));
+  if (auto error = root.get_array().get(values)) return NotJson(error);
+  return WithElements(tensor, [&]<typename T>(T* out) { return Filler<T>(spec, tensor.shape, tensor, out).Fill(values, 0); });
 }
 
 Status FillRow(ondemand::value& value, const TensorSpec& spec, std::int64_t row, Tensor& tensor) {
   const std::span<const std::int64_t> shape = std::span<const std::int64_t>(tensor.shape).subspan(1);
   const std::int64_t count = ElementCount({shape.begin(), shape.end()});
+  std::string_view text = value.raw_json_token();
+  if (ondemand::array list; text.starts_with('[')) {
+    if (auto error = value.get_array().get(list)) return NotJson(error);
+    if (auto error = list.raw_json().get(text)) return NotJson(error);
+  } else if (text.starts_with('{')) {
+    return Refuse(AboutInput(spec) + " has a value " + Quoted(Shown(value)) + ", expected " + ExpectedValues(spec.datatype));
+  }
+  Tree tree;
+  RATCHET_ASSIGN(const element root, tree.Parse(text));
   return WithElements(tensor, [&]<typename T>(T* out) -> Status {
     Filler<T> filler(spec, shape, tensor, std::is_same_v<T, std::string> ? out : out + row * count);
-    ondemand::json_type type;
-    if (auto error = value.type().get(type)) return NotJson(error);
-    if (type != ondemand::json_type::array) {
-      if (count != 1) {
-        return Refuse(AboutInput(spec) + " has a single value, expected a list of shape " + ShapeText({shape.begin(), shape.end()}));
-      }
-      return filler.One(value);
-    }
-    ondemand::array data;
-    if (auto error = value.get_array().get(data)) return NotJson(error);
-    return filler.Fill(data, 0);
+    if (array values; root.get_array().get(values) == simdjson::SUCCESS) return filler.Fill(values, 0);
+    if (count == 1) return filler.One(root);
+    return Refuse(AboutInput(spec) + " has a single value, expected a list of shape " + ShapeText({shape.begin(), shape.end()}));
   });
 }
 

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "serving/tensor.h"
 
-// JSON values into a tensor's memory, without anything between. A null stands for a missing value: NaN in FP tensors, the
+// JSON values into a tensor's memory. A null stands for a missing value: NaN in FP tensors, the
 // empty text in BYTES. Errors are kInvalid and name the input and what was expected. Pure; any thread.
 namespace ratchet::serving {
 

@@ -1,5 +1,5 @@
-// The reading half of v2_protocol.h: an infer request's body, checked against the model's signature. Values are parsed on
-// demand, straight into the tensors' memory.
+// The reading half of v2_protocol.h: an infer request's body, checked against the model's signature. Members are read on
+// demand, values straight into the tensors' memory.
 #include <algorithm>
 
 #include "base/names.h"
