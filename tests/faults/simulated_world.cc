@@ -256,7 +256,7 @@ void SimulatedReplicas::Serve(const registry::RouteTable& routes) {
 }
 
 std::vector<pipeline::ArmReport> SimulatedReplicas::Counts(const std::string& model) {
-  SeamCall call;
+  SeamCall call(troubles_);
   const auto found = shares_.find(model);
   if (found == shares_.end() || clock_.MonotonicUs() < gone_until_us_) return {};
   const Share& share = found->second;
