@@ -239,8 +239,9 @@ void Batcher::Compute(Batch& batch) {
 }
 
 void Batcher::ComputeAlone(const Batch& batch, BatchItem& item) {
+  const std::int64_t rows = item.Rows();
   std::int64_t took_us = 0;
-  auto outputs = Call(batch, item.Rows(), std::move(item.inputs), took_us);
+  auto outputs = Call(batch, rows, std::move(item.inputs), took_us);
   item.done(std::move(outputs), took_us);
 }
 

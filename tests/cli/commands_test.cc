@@ -52,9 +52,7 @@ TEST(Ratchet, SaysWhichCommandsAreNotInThisVersion) {
                                                                                         {"restore", "dir"},
                                                                                         {"-o", "json", "token", "list"},
                                                                                         {"model", "import", "-h"},
-                                                                                        {"audit", "verify"},
-                                                                                        {"release", "abort", "m"},
-                                                                                        {"release", "approve", "m"}}) {
+                                                                                        {"audit", "verify"}}) {
     ProgramEnd end = Ratchet("http://127.0.0.1:1", words);
     EXPECT_EQ(end.code, 2) << testing::PrintToString(words);
     EXPECT_EQ(end.out, "");
