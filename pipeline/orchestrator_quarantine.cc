@@ -13,9 +13,15 @@ void Orchestrator::FollowQuarantine() {
   for (const QuarantinedVersion& one : serving_.Quarantined()) {
     const std::string name = one.model + "@" + std::to_string(one.version);
     seen.insert(name);
-    auto undone = store_.Write([&](Db& db) -> Result<bool> {
+    const auto is_live = [&](Db& db) -> Result<bool> {
       RATCHET_ASSIGN(const registry::Model model, registry::GetModel(db, one.model));
-      if (model.live != one.version) return false;
+      return model.live == one.version;
+    };
+    const auto live = store_.Read(is_live);
+    if (live && !*live) continue;
+    auto undone = store_.Write([&](Db& db) -> Result<bool> {
+      RATCHET_ASSIGN(const bool still_live, is_live(db));
+      if (!still_live) return false;
       RATCHET_TRY(registry::Rollback(db, now_us_, one.model, std::nullopt, "system", name + ": " + one.why));
       return true;
     });
