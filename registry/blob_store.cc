@@ -30,16 +30,17 @@ Result<std::string> BlobStore::Put(std::string_view bytes) {
 
 Result<std::string> BlobStore::Adopt(const std::string& path) {
   RATCHET_ASSIGN(std::string sha256, Sha256File(path));
-  if (Has(sha256)) {
-    RATCHET_TRY(files_.RemoveAll(path));
-    return sha256;
-  }
-  std::string target = PathOf(sha256);
+  RATCHET_TRY(MoveIn(path, sha256));
+  return sha256;
+}
+
+Status BlobStore::MoveIn(const std::string& path, const std::string& sha256) {
+  if (Has(sha256)) return files_.RemoveAll(path);
+  const std::string target = PathOf(sha256);
   RATCHET_TRY(files_.MakeFolders(target.substr(0, target.rfind('/'))));
   RATCHET_TRY(files_.Sync(path));
   chmod(path.c_str(), kReadOnly);
-  RATCHET_TRY(files_.Rename(path, target));
-  return sha256;
+  return files_.Rename(path, target);
 }
 
 Result<std::string> BlobStore::Keep(const std::string& path) {
@@ -55,10 +56,10 @@ Result<std::string> BlobStore::Keep(const std::string& path) {
 
 Status BlobStore::AdoptExpected(const std::string& path, const std::string& expected) {
   if (!Exists(path) && Has(expected)) return {};
-  RATCHET_ASSIGN(std::string sha256, Adopt(path));
+  RATCHET_ASSIGN(const std::string sha256, Sha256File(path));
   if (sha256 != expected)
     return Fail(ErrorCode::kCorrupt, "adopt", path, "its SHA-256 is " + sha256 + ", not " + expected);
-  return {};
+  return MoveIn(path, sha256);
 }
 
 Result<std::string> BlobStore::Read(const std::string& sha256, std::uint64_t limit_bytes) const {

@@ -19,7 +19,8 @@ class BlobStore {
   // Moves a file of the same file system into the store (fsync, rename) and returns its SHA-256, which is worked out
   // here. If the blob is there already the file is removed.
   Result<std::string> Adopt(const std::string& path);
-  // As Adopt, for a file whose digest must be `expected`: kCorrupt otherwise. When the file is gone but the blob is
+  // As Adopt, for a file whose digest must be `expected`: kCorrupt otherwise, and the file stays, so that another try says the
+  // same. When the file is gone but the blob is
   // there (an adoption that a crash cut short), it is a success.
   Status AdoptExpected(const std::string& path, const std::string& expected);
   // Puts a file of the same file system into the store under a second name and leaves it where it is: doing it again
@@ -31,6 +32,7 @@ class BlobStore {
   std::string PathOf(const std::string& sha256) const;
 
  private:
+  Status MoveIn(const std::string& path, const std::string& sha256);
   Files& files_;
   const std::string root_;
 };

@@ -35,7 +35,8 @@ BAD_SPECS = [
     ("impossible share", CHURN_SPEC.replace("holdout: 0.3", "holdout: 1.5"), ["data.split.holdout"]),
     ("impossible confidence", CHURN_SPEC + "gate: {confidence: 2}\n", ["gate.confidence"]),
     ("unknown plugin", CHURN_SPEC.replace("tabular.classifier", "tabular.clasifier"), ["tabular.classifier"]),
-    ("not yet there", CHURN_SPEC + "release: {strategy: canary}\n", ["release.strategy"]),
+    ("canary without steps", CHURN_SPEC + "release: {strategy: canary}\n", ["release.steps"]),
+    ("unknown strategy", CHURN_SPEC + "release: {strategy: canry}\n", ["release.strategy", "canary"]),
     ("alias bomb", "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(12)), []),
     ("deep nesting", "[" * 100_000, []),

@@ -36,7 +36,8 @@ TEST_F(BlobStoreTest, MovesAnAdoptedFileAndRepeatsAfterACrash) {
 }
 
 TEST_F(BlobStoreTest, RefusesAFileOfAnotherDigest) {
-  auto adopted = blobs().AdoptExpected(WriteFile("tampered"), Sha256Hex("model"));
+  const std::string tampered = WriteFile("tampered");
+  auto adopted = blobs().AdoptExpected(tampered, Sha256Hex("model"));
   ASSERT_FALSE(adopted);
   EXPECT_EQ(adopted.error().code, ErrorCode::kCorrupt);
 }
