@@ -40,6 +40,8 @@ TEST_F(BlobStoreTest, RefusesAFileOfAnotherDigest) {
   auto adopted = blobs().AdoptExpected(tampered, Sha256Hex("model"));
   ASSERT_FALSE(adopted);
   EXPECT_EQ(adopted.error().code, ErrorCode::kCorrupt);
+  ASSERT_TRUE(blobs().Put("model"));
+  EXPECT_FALSE(blobs().AdoptExpected(tampered, Sha256Hex("model"))) << "the right blob has come meanwhile; the file is as wrong as before";
 }
 
 TEST_F(BlobStoreTest, KeepsAFileUnderASecondName) {
